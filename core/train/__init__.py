@@ -1,0 +1,1 @@
+"""Training: `python -m core.train RECIPE` makes the weights that assets/checkpoints ships."""

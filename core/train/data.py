@@ -1,0 +1,187 @@
+"""Pairs of pictures and sentences to learn from: the Toybox, and folders of photographs.
+
+Everything is held in memory as uint8 and as token ids; a step's batch follows from (seed, step) alone, so that a run
+that was interrupted goes on as if it had not been.
+
+Legend: N pictures, S sentences a picture, L token positions.
+"""
+
+import hashlib
+import io
+import logging
+import multiprocessing
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+
+from core.world.captions import describe, shown
+from core.world.looks import LOOKS, view_as
+from core.world.render import View, render
+from core.world.scene import Scene, sample
+from core.world.shapes import CATEGORIES
+
+log = logging.getLogger(__name__)
+SENTENCES = 4  # a picture
+LOOK_SHARE = {"photo": 0.78, "line drawing": 0.06, "silhouette": 0.04, "depth map": 0.05, "point cloud": 0.07}
+TEXT_SHARE = 0.04  # of Toybox photos carry a painted word
+PHOTO_PICTURE_PIXELS = 32
+CHUNK = 500  # pictures a worker draws at a time
+PHOTO_FRAMES = (
+    "{}",
+    "a {}",
+    "a photo of a {}",
+    "a photo of a {}.",
+    "a photo of the {}.",
+    "a picture of a {}",
+    "an image of a {}",
+    "a blurry photo of a {}.",
+    "a low resolution photo of a {}.",
+    "a bad photo of a {}.",
+    "a good photo of a {}.",
+    "a cropped photo of a {}.",
+    "a close-up photo of a {}.",
+    "a bright photo of a {}.",
+    "a dark photo of a {}.",
+    "a photo of one {}.",
+    "a photo of my {}.",
+    "a photo of a large {}.",
+    "a photo of a small {}.",
+    "itap of a {}.",
+    "this is a {}",
+    "there is a {} in the photo",
+)
+SYNONYMS = {  # other words that people use for a photograph's class
+    "airplane": ("airplane", "plane"),
+    "automobile": ("automobile", "car"),
+    "ship": ("ship", "boat"),
+    "truck": ("truck", "lorry"),
+    "dog": ("dog", "puppy"),
+    "cat": ("cat", "kitten"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """N pictures with S tokenised sentences each; equal groups say the same thing, -1 says nothing of the kind."""
+
+    pictures: UInt8[np.ndarray, "N H W 3"]
+    tokens: Int[np.ndarray, "N S L"]
+    groups: Int[np.ndarray, " N"]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
+    """Draw `count` Toybox pictures with sentences on all cores; a second call reads them back from `cache`."""
+    name = hashlib.sha256(repr((seed, count, size, context_length, LOOK_SHARE)).encode()).hexdigest()[:12]
+    path = cache / f"toybox-{name}.npz"
+    if not path.exists():
+        log.info("drawing %d Toybox pictures", count)
+        chunks = [(seed, start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
+        with multiprocessing.get_context("spawn").Pool() as pool:
+            parts = pool.map(
+                partial(_draw_chunk, size=size, context_length=context_length), chunks, chunksize=1
+            )
+        cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez(
+            part, pictures=np.concatenate([p for p, _ in parts]), tokens=np.concatenate([t for _, t in parts])
+        )
+        part.replace(path)
+    with np.load(path) as stored:
+        return Pairs(pictures=stored["pictures"], tokens=stored["tokens"], groups=np.full(count, -1))
+
+
+def training_view(rng: np.random.Generator, size: int) -> tuple[View, str]:
+    """Draw a scene of the training split and the look it is shown in."""
+    look = str(rng.choice(list(LOOK_SHARE), p=list(LOOK_SHARE.values())))
+    count = 1 if (look != "photo" and rng.random() < 0.85) or rng.random() < 0.6 else None
+    while True:
+        scene = sample(rng, count=count)
+        if look == "photo" and rng.random() < TEXT_SHARE:
+            scene = with_text(scene, str(rng.choice(CATEGORIES)))
+        view = render(scene, (size, size), samples=2 if look == "photo" else 1)
+        if shown(view):
+            return view, look
+
+
+def with_text(scene: Scene, text: str) -> Scene:
+    """Return the scene with a word painted on its first thing."""
+    return replace(scene, things=(replace(scene.things[0], text=text), *scene.things[1:]))
+
+
+def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> tuple[Pairs, tuple[str, ...]]:
+    """Read CLASS/*.jpg (or SPLIT/CLASS/*.jpg) from a folder or zip: pairs, and the class names.
+
+    A picture's group is its class. Raises ValueError when there is no picture in such a layout.
+    """
+    found = [
+        (name, data)
+        for name, data in _members(folder_or_zip)
+        if split in Path(name).parts[:-2] or _flat(name)
+    ]
+    if not found:
+        raise ValueError(f"wanted {split}/CLASS/picture files in {folder_or_zip}, found none")
+    names = tuple(sorted({Path(name).parts[-2] for name, _ in found}))
+    pictures = np.stack([_small(data) for _, data in found])
+    groups = np.array([names.index(Path(name).parts[-2]) for name, _ in found])
+    sentences = [
+        [frame.format(word) for frame in PHOTO_FRAMES for word in SYNONYMS.get(name, (name,))]
+        for name in names
+    ]
+    most = max(len(each) for each in sentences)
+    tables = np.stack(
+        [tokenise([each[i % len(each)] for i in range(most)], context_length) for each in sentences]
+    )
+    return Pairs(pictures=pictures, tokens=tables[groups], groups=groups), names
+
+
+def tokenise(sentences: list[str], context_length: int) -> Int[np.ndarray, "N L"]:
+    """Return CLIP's BPE ids, cut to the context length, (N, L) int32."""
+    return SimpleTokenizer(context_length=context_length)(sentences).numpy().astype(np.int32)
+
+
+def _draw_chunk(
+    chunk: tuple[int, int, int], *, size: int, context_length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    seed, start, count = chunk
+    pictures, sentences = [], []
+    for index in range(start, start + count):
+        rng = np.random.default_rng((seed, index))
+        view, look = training_view(rng, size)
+        pictures.append(view_as(view, look) if look in LOOKS else view.rgb)
+        sentences += [describe(view, rng, look) for _ in range(SENTENCES)]
+    return np.stack(pictures), tokenise(sentences, context_length).reshape(count, SENTENCES, context_length)
+
+
+def _members(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the picture files of a folder or zip in name order."""
+    endings = (".jpg", ".jpeg", ".png")
+    if source.is_dir():
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in endings)
+        yield from ((str(path.relative_to(source)), path.read_bytes()) for path in paths)
+        return
+    with zipfile.ZipFile(source) as archive:
+        for name in sorted(archive.namelist()):
+            if name.lower().endswith(endings):
+                yield name, archive.read(name)
+
+
+def _flat(name: str) -> bool:
+    return len(Path(name).parts) == 2
+
+
+def _small(data: bytes) -> UInt8[np.ndarray, "32 32 3"]:
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((PHOTO_PICTURE_PIXELS, PHOTO_PICTURE_PIXELS), Image.Resampling.BICUBIC))

@@ -1,0 +1,297 @@
+"""One training run: batches, steps, a log that can be watched, checkpoints that a kill cannot spoil.
+
+The folder of a run holds log.jsonl (a line every LOG_STEPS steps), state.pt (the newest checkpoint, replaced atomically)
+and, at the end, NAME.safetensors with its card NAME.json.
+
+Legend: B pairs, D embedding size.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from open_clip.model import CLIP
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core import checkpoints
+from core.backbones.clip_model import build, encode_text, from_tensors
+from core.train import validation
+from core.train.augment import augment
+from core.train.data import Pairs, photo_pairs, tokenise, toybox_pairs
+from core.train.losses import contrastive_loss, distillation_loss
+from core.train.recipes import ClipRecipe
+
+log = logging.getLogger(__name__)
+LOG_STEPS = 20
+SAVE_STEPS = 100
+VALIDATE_STEPS = 400
+MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, Sec. 2.5
+WORD_DROPOUT = 0.02  # share of tokens shown as unknown, so that the unknown row learns what it is worth
+ONE_SIDED = "left right word"  # a caption with one of these must not be mirrored
+LEAST_ZOOM_TOYS, LEAST_ZOOM_PHOTOS = 0.8, 0.7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """B pairs ready for the network."""
+
+    images: Float[Tensor, "B 3 S S"]
+    tokens: Tensor  # (B, L) int64
+    groups: Tensor  # (B,) int64
+
+
+class ClipRun:
+    """Trains one CLIP by a recipe in a folder, from the start or from where the folder's checkpoint stands."""
+
+    def __init__(self, recipe: ClipRecipe, out: Path, photos: Path | None, *, resume: bool) -> None:
+        """Make the data and the network ready; the data are cached beside the run's folder."""
+        self.recipe, self.out = recipe, out
+        out.mkdir(parents=True, exist_ok=True)
+        self.toys = toybox_pairs(
+            recipe.seed,
+            recipe.toybox_pictures,
+            size=recipe.image_size,
+            context_length=recipe.context_length,
+            cache=out.parent / "cache",
+        )
+        self.photos: Pairs | None = None
+        self.photo_test: Pairs | None = None
+        self.classes: tuple[str, ...] = ()
+        if photos is not None:
+            self.photos, self.classes = photo_pairs(photos, "train", context_length=recipe.context_length)
+            self.photo_test, _ = photo_pairs(photos, "test", context_length=recipe.context_length)
+        torch.manual_seed(recipe.seed)
+        self.one_sided = torch.from_numpy(np.unique(tokenise([ONE_SIDED], 5)[0][1:4]))
+        self.teacher = self._teacher()
+        self.model = self._student().to(memory_format=torch.channels_last)
+        self.optimizer = self._optimizer()
+        self.step, self.seconds = 0, 0.0
+        if resume and self._state.exists():
+            self._restore()
+
+    @property
+    def samples(self) -> int:
+        """Pairs seen so far."""
+        return self.step * (self.recipe.batch_toys + (self.recipe.batch_photos if self.photos else 0))
+
+    @property
+    def _state(self) -> Path:
+        return self.out / "state.pt"
+
+    def train(self, minutes: float | None = None) -> None:
+        """Go on until the recipe's steps are done, or for this many minutes altogether; then export."""
+        while (progress := self._progress(minutes)) < 1:
+            started = time.perf_counter()
+            loss = self._step(progress)
+            self.step += 1
+            self.seconds += time.perf_counter() - started
+            if self.step % LOG_STEPS == 0:
+                self._log(loss=loss, progress=round(progress, 4))
+            if self.step % VALIDATE_STEPS == 0:
+                self._log(**self.validate())
+            if self.step % SAVE_STEPS == 0:
+                self._save()
+        self._save()
+        self.export()
+
+    def batch(self, step: int) -> Batch:
+        """Return the batch of a step; it depends on the seed and the step only."""
+        rng = np.random.default_rng((self.recipe.seed, 1, step))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        parts = [self._part(self.toys, self.recipe.batch_toys, LEAST_ZOOM_TOYS, rng, generator)]
+        if self.photos is not None:
+            parts.append(self._part(self.photos, self.recipe.batch_photos, LEAST_ZOOM_PHOTOS, rng, generator))
+        tokens = torch.cat([part.tokens for part in parts])
+        same_text = torch.unique(tokens, dim=0, return_inverse=True)[1]
+        classes = torch.cat([part.groups for part in parts])
+        return Batch(
+            images=torch.cat([part.images for part in parts]),
+            tokens=self._drop_words(tokens, generator),
+            groups=torch.where(classes >= 0, -1 - classes, same_text),
+        )
+
+    def validate(self) -> dict[str, float]:
+        """Return accuracies on fresh Toybox pictures and on test photographs."""
+        self.model.eval()
+        found = validation.toybox_accuracy(self.model, self.recipe.image_size, self.recipe.context_length)
+        if self.photo_test is not None:
+            found["photo_top1"] = validation.photo_accuracy(
+                self.model, self.photo_test, self.classes, self.recipe.image_size, self.recipe.context_length
+            )
+        return found
+
+    def export(self) -> Path:
+        """Write the weights as fp16 safetensors in OpenAI's key layout, with a card."""
+        path = self.out / f"{self.recipe.checkpoint}.safetensors"
+        tensors = {
+            key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
+            for key, value in self.model.state_dict().items()
+        }
+        save_file(tensors, path)
+        card = {
+            "name": self.recipe.checkpoint,
+            "licence": "Apache-2.0",
+            "recipe": dataclasses.asdict(self.recipe),
+            "samples": self.samples,
+            "minutes": round(self.seconds / 60, 1),
+            "threads": torch.get_num_threads(),
+            "date": date.today().isoformat(),
+            "photographs": list(self.classes),
+            "parameters": sum(value.numel() for value in self.model.parameters()),
+            "metrics": {},
+            "curve": [line for line in self._lines() if "toy_top1" in line],
+        }
+        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+        return path
+
+    def _step(self, progress: float) -> float:
+        """Take one optimiser step and return its loss; a loss that is not finite stops the run."""
+        rate = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        loss = self._loss(self.batch(self.step))
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss became {loss.item()} at step {self.step}; {self._state} is the last good one"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=float(np.log(MAX_LOGIT_SCALE)))
+        return loss.item()
+
+    def _loss(self, batch: Batch) -> Float[Tensor, ""]:
+        images = self.model.encode_image(batch.images.contiguous(memory_format=torch.channels_last))
+        texts = encode_text(self.model, batch.tokens)
+        scale = self.model.logit_scale.exp()
+        loss = contrastive_loss(images, texts, scale, batch.groups)
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            taught = torch.nn.functional.normalize(self.teacher.encode_image(batch.images), dim=-1)
+        words = torch.nn.functional.normalize(texts, dim=-1)
+        learned = torch.nn.functional.normalize(images, dim=-1)
+        imitation = distillation_loss(scale * learned @ words.T, scale * taught @ words.T)
+        return loss + imitation + 4 * (1 - (learned * taught).sum(-1)).mean()
+
+    def _part(
+        self,
+        pairs: Pairs,
+        count: int,
+        least_zoom: float,
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Batch:
+        picks = rng.integers(len(pairs), size=count)
+        tokens = torch.from_numpy(pairs.tokens[picks, rng.integers(pairs.tokens.shape[1], size=count)]).long()
+        mirror = ~torch.isin(tokens, self.one_sided).any(1)
+        images = augment(
+            torch.from_numpy(pairs.pictures[picks]),
+            mirror,
+            size=self.recipe.image_size,
+            least_zoom=least_zoom,
+            generator=generator,
+        )
+        return Batch(images=images, tokens=tokens, groups=torch.from_numpy(pairs.groups[picks]))
+
+    def _drop_words(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
+        """Show a few words as unknown ones; start, end and padding stay."""
+        ends = tokens.argmax(1, keepdim=True)
+        inside = torch.arange(tokens.shape[1])[None]
+        dropped = (
+            (torch.rand(tokens.shape, generator=generator) < WORD_DROPOUT) & (inside > 0) & (inside < ends)
+        )
+        return torch.where(dropped, self.unseen_token, tokens)
+
+    def _student(self) -> CLIP:
+        if self.teacher is not None:
+            known = self.teacher.token_embedding.token_ids.long()
+        else:
+            tables = [self.toys.tokens] + ([self.photos.tokens] if self.photos is not None else [])
+            known = torch.from_numpy(np.unique(np.concatenate([np.unique(table) for table in tables]))).long()
+        is_known = torch.isin(torch.arange(int(known.max())), known)
+        self.unseen_token = int((~is_known).nonzero()[-1])
+        model = build(self.recipe.size(len(known) + 1), known)
+        if self.teacher is not None:
+            _take_text_tower(model, self.teacher)
+        return model
+
+    def _teacher(self) -> CLIP | None:
+        if self.recipe.teacher is None:
+            return None
+        weights = checkpoints.resolve("clip", self.recipe.teacher)
+        return from_tensors(checkpoints.read_tensors(checkpoints.fetch(weights))).requires_grad_(False)
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        """Decay matrices only, not gains, biases and the temperature (Radford et al. 2021, Sec. 2.5)."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        return torch.optim.AdamW(
+            [
+                {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.recipe.weight_decay},
+                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+            ],
+            lr=self.recipe.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def _progress(self, minutes: float | None) -> float:
+        return self.step / self.recipe.steps if minutes is None else self.seconds / (60 * minutes)
+
+    def _log(self, **values: Any) -> None:
+        line = {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1), **values}
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        log.info("%s", line)
+
+    def _lines(self) -> list[dict[str, Any]]:
+        path = self.out / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def _save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        part = self._state.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, self._state)
+
+    def _restore(self) -> None:
+        state = torch.load(self._state, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        kept = [line for line in self._lines() if line["step"] <= self.step]
+        (self.out / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+        log.info("going on from step %d", self.step)
+
+
+def _schedule(progress: float, warmup: float) -> float:
+    """Return the share of the learning rate: a linear rise, then a cosine down to nothing."""
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)
+    return 0.5 * (1 + float(np.cos(np.pi * (progress - warmup) / (1 - warmup))))
+
+
+def _take_text_tower(student: CLIP, teacher: CLIP) -> None:
+    """Copy the teacher's text tower and temperature into the student and freeze them."""
+    tensors = {key: value for key, value in teacher.state_dict().items() if not key.startswith("visual.")}
+    student.load_state_dict(tensors, strict=False)
+    for name, parameter in student.named_parameters():
+        if not name.startswith("visual."):
+            parameter.requires_grad_(False)

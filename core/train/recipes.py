@@ -1,0 +1,63 @@
+"""What is trained on what, and how: one frozen recipe a network."""
+
+from dataclasses import dataclass
+
+from core.backbones.clip_model import ClipSize
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipe:
+    """A CLIP from nothing, on Toybox pictures with their sentences and on photographs with their class names.
+
+    Photographs are optional: without a folder of them every pair comes from the Toybox.
+    """
+
+    checkpoint: str  # name of the file in assets/checkpoints
+    vision_layers: tuple[int, int, int, int] | int
+    vision_width: int
+    patch_size: int | None
+    teacher: str | None = (
+        None  # weights whose image tower is imitated and whose text tower is taken over, frozen
+    )
+    image_size: int = 64
+    embed_dim: int = 128
+    text_width: int = 128
+    text_layers: int = 3
+    context_length: int = 32
+    toybox_pictures: int = 60_000  # drawn once, then seen from many crops
+    batch_toys: int = 88
+    batch_photos: int = 80
+    steps: int = 5_000
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.04  # share of the run
+    seed: int = 0
+
+    def size(self, vocabulary: int) -> ClipSize:
+        """Return the architecture's numbers for a token table of this many rows."""
+        return ClipSize(
+            embed_dim=self.embed_dim,
+            image_size=self.image_size,
+            vision_layers=self.vision_layers,
+            vision_width=self.vision_width,
+            patch_size=self.patch_size,
+            context_length=self.context_length,
+            vocab_size=vocabulary,
+            text_width=self.text_width,
+            text_layers=self.text_layers,
+        )
+
+
+RECIPES: dict[str, ClipRecipe] = {
+    "clip": ClipRecipe(
+        checkpoint="toybox-resnet", vision_layers=(1, 2, 3, 2), vision_width=20, patch_size=None
+    ),
+    "clip-vit": ClipRecipe(
+        checkpoint="toybox-vit",
+        vision_layers=6,
+        vision_width=128,
+        patch_size=8,
+        teacher="toybox-resnet",
+        learning_rate=1.5e-3,
+    ),
+}
