@@ -1,13 +1,16 @@
 """The place for weights: what there is, how large, under which licence, and getting it onto the disk.
 
 Nothing is downloaded unless the caller says so. Published files come from the Hugging Face Hub (HF_ENDPOINT names
-another one) through huggingface_hub, which resumes and moves atomically; what arrives is checked against its sha256.
+another one) into a folder of their own (CLIP_FAMILY_WEIGHTS names another one), where they can also be put by hand;
+those that other programs left in the hub's cache are used as they are. What arrives stays `.part` until its sha256 is
+right, and a second try goes on where the first one stopped, which huggingface_hub's own cache does not do.
 Files are read without executing pickles.
 """
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +21,19 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets" / "checkpoints"
 HUB = "https://huggingface.co"
-HUB_PREFIX = "hf-hub:"
+HUB_NAME = re.compile(r"hf-hub:(\w[\w.-]*/\w[\w.-]*)")  # as open_clip spells it
+FOLDER_VARIABLE = "CLIP_FAMILY_WEIGHTS"
 WEIGHTS_FILE = "open_clip_model.safetensors"
+OLD_WEIGHTS_FILE = "open_clip_pytorch_model.bin"  # what repositories from before safetensors hold instead
 CONFIG_FILE = "open_clip_config.json"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-SHA256_LENGTH = 64
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+SHA256 = re.compile(r"[0-9a-f]{64}")  # the hub's ETag of a large file
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 Progress = Callable[[int, int], None]  # bytes here, bytes in all
 
 
-class NeedsDownload(ValueError):  # noqa: N818 - it is a question to the user, not a failure
+class NeedsDownload(ValueError):
     """The weights are not on this disk and nobody has asked for the download."""
 
 
@@ -72,88 +77,58 @@ def _embedded(name: str, note: str) -> Weights:
     )
 
 
+def _clip(name: str, repo: str, parameters: int, licence: str, top1: float, note: str = "") -> Weights:
+    """Return the card of a published CLIP, named ARCHITECTURE/TAG as open_clip does."""
+    return Weights(
+        name=name,
+        system="clip",
+        architecture=name.partition("/")[0],
+        repo=repo,
+        parameters=parameters,
+        licence=licence,
+        imagenet_top1=top1,
+        note=note,
+        tokenizer="SigLIP" in name,
+    )
+
+
+APPLE = "Apple research terms (non-commercial)"
+SIGLIP = "sigmoid scores, many languages"
+DATACOMP = "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"
+
 # ImageNet figures: open_clip docs/openclip_results.csv, MobileCLIP and PE READMEs. Parameters: counted by a test.
 WEIGHTS: tuple[Weights, ...] = (
     _embedded("toybox-resnet", "ModifiedResNet trained here on the Toybox and CIFAR-10"),
     _embedded("toybox-vit", "ViT trained here on the Toybox and CIFAR-10, taught by toybox-resnet"),
-    Weights(
-        name="ViT-B-32-quickgelu/openai",
-        system="clip",
-        architecture="ViT-B-32-quickgelu",
-        repo="timm/vit_base_patch32_clip_224.openai",
-        parameters=151_277_313,
-        licence="MIT",
-        imagenet_top1=63.3,
-        note="the reference",
+    _clip(
+        "ViT-B-32-quickgelu/openai",
+        "timm/vit_base_patch32_clip_224.openai",
+        151_277_313,
+        "MIT",
+        63.3,
+        "the reference",
     ),
-    Weights(
-        name="RN50-quickgelu/openai",
-        system="clip",
-        architecture="RN50-quickgelu",
-        repo="timm/resnet50_clip.openai",
-        parameters=102_007_137,
-        licence="MIT",
-        imagenet_top1=59.8,
+    _clip("RN50-quickgelu/openai", "timm/resnet50_clip.openai", 102_007_137, "MIT", 59.8),
+    _clip("RN101-quickgelu/openai", "timm/resnet101_clip.openai", 119_688_033, "MIT", 62.3),
+    _clip(
+        "ViT-B-16-quickgelu/openai",
+        "timm/vit_base_patch16_clip_224.openai",
+        149_620_737,
+        "MIT",
+        68.3,
+        "finer patches",
     ),
-    Weights(
-        name="RN101-quickgelu/openai",
-        system="clip",
-        architecture="RN101-quickgelu",
-        repo="timm/resnet101_clip.openai",
-        parameters=119_688_033,
-        licence="MIT",
-        imagenet_top1=62.3,
+    _clip(
+        "PE-Core-S-16-384/meta",
+        "timm/PE-Core-S-16-384",
+        87_188_225,
+        "Apache-2.0",
+        72.7,
+        "best small one with a free licence",
     ),
-    Weights(
-        name="ViT-B-16-quickgelu/openai",
-        system="clip",
-        architecture="ViT-B-16-quickgelu",
-        repo="timm/vit_base_patch16_clip_224.openai",
-        parameters=149_620_737,
-        licence="MIT",
-        imagenet_top1=68.3,
-        note="finer patches",
-    ),
-    Weights(
-        name="PE-Core-S-16-384/meta",
-        system="clip",
-        architecture="PE-Core-S-16-384",
-        repo="timm/PE-Core-S-16-384",
-        parameters=87_188_225,
-        licence="Apache-2.0",
-        imagenet_top1=72.7,
-        note="best small one with a free licence",
-    ),
-    Weights(
-        name="MobileCLIP2-S0/dfndr2b",
-        system="clip",
-        architecture="MobileCLIP2-S0",
-        repo="timm/MobileCLIP2-S0-OpenCLIP",
-        parameters=74_835_073,
-        licence="Apple research terms (non-commercial)",
-        imagenet_top1=71.5,
-        note="fastest",
-    ),
-    Weights(
-        name="ViT-B-32-256/datacomp_s34b_b86k",
-        system="clip",
-        architecture="ViT-B-32-256",
-        repo="laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K",
-        parameters=151_288_833,
-        licence="MIT",
-        imagenet_top1=72.8,
-    ),
-    Weights(
-        name="ViT-B-32-SigLIP2-256/webli",
-        system="clip",
-        architecture="ViT-B-32-SigLIP2-256",
-        repo="timm/ViT-B-32-SigLIP2-256",
-        parameters=376_857_602,
-        licence="Apache-2.0",
-        imagenet_top1=74.0,
-        note="sigmoid scores, many languages",
-        tokenizer=True,
-    ),
+    _clip("MobileCLIP2-S0/dfndr2b", "timm/MobileCLIP2-S0-OpenCLIP", 74_835_073, APPLE, 71.5, "fastest"),
+    _clip("ViT-B-32-256/datacomp_s34b_b86k", DATACOMP, 151_288_833, "MIT", 72.8),
+    _clip("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", 376_857_602, "Apache-2.0", 74.0, SIGLIP),
 )
 
 
@@ -177,24 +152,40 @@ def resolve(system: str, name: str | None = None) -> Weights:
     for weights in WEIGHTS:
         if weights.system == system and weights.name in (name, spelled):
             return weights
-    if name.startswith(HUB_PREFIX) and name.count("/") == 1:
-        return Weights(name=name, system=system, repo=name.removeprefix(HUB_PREFIX), note="config from the hub")
-    if Path(name).suffix in ENDINGS:
-        if not Path(name).is_file():
-            raise ValueError(f"There is no file {name}.")
-        return Weights(name=Path(name).name, system=system, path=Path(name).resolve())
-    raise ValueError(f"Unknown weights {name!r}; there are {', '.join(names(system))}, hf-hub:NAME, or a file.")
+    if on_hub := HUB_NAME.fullmatch(name):
+        return Weights(
+            name=name, system=system, repo=on_hub[1], note="architecture and tokenizer from the hub"
+        )
+    path = Path(name).expanduser()
+    if path.is_file():
+        return Weights(name=path.name, system=system, path=path.resolve())
+    if path.suffix.lower() in ENDINGS:
+        raise ValueError(f"There is no file {name}.")
+    raise ValueError(
+        f"Unknown weights {name!r}; there are {', '.join(names(system))}, hf-hub:NAME, or a file."
+    )
 
 
 def describe(weights: Weights) -> str:
     """Say how large the weights are and under which licence, before anything is downloaded."""
-    size = f"about {weights.size_bytes / 1e6:.0f} MB" if weights.size_bytes else "a size that the hub will tell"
+    size = (
+        f"about {weights.size_bytes / 1e6:.0f} MB" if weights.size_bytes else "a size that the hub will tell"
+    )
     return f"{weights.name}: {size}, licence {weights.licence}"
 
 
+def folder(weights: Weights) -> Path:
+    """Return where the files of a hub repository are kept, and can be put by hand."""
+    top = os.environ.get(FOLDER_VARIABLE) or "~/.cache/clip-family"
+    return Path(top).expanduser() / (weights.repo or weights.system).replace("/", "--")
+
+
 def available(weights: Weights) -> bool:
-    """Say whether the weights are on this disk."""
-    return _here(weights, WEIGHTS_FILE) is not None
+    """Say whether every file that opening the weights needs is on this disk."""
+    try:
+        return bool(fetch_all(weights))
+    except ValueError:
+        return False
 
 
 def fetch(
@@ -215,70 +206,53 @@ def fetch(
     if weights.repo is None:
         raise ValueError(f"The file {weights.path} is missing; check the project out again.")
     if not download:
-        raise NeedsDownload(f"{describe(weights)}; it is not on this computer yet, and is downloaded only on request.")
+        raise NeedsDownload(
+            f"{describe(weights)}; it is not on this computer yet, and is downloaded only on request."
+        )
     return _download(weights, filename, progress)
 
 
-def fetch_all(weights: Weights, *, download: bool = False, progress: Progress | None = None) -> dict[str, Path]:
-    """Return the paths of every file that opening the weights needs, by file name; errors as in `fetch`."""
-    wanted = [WEIGHTS_FILE]
-    if weights.repo is not None and weights.architecture is None:
-        wanted.append(CONFIG_FILE)
-    if weights.tokenizer:
-        wanted += TOKENIZER_FILES
-    return {name: fetch(weights, name, download=download, progress=progress) for name in wanted}
+def fetch_all(
+    weights: Weights, *, download: bool = False, progress: Progress | None = None
+) -> dict[str, Path]:
+    """Return the paths of every file that opening the weights needs, by file name; errors as in `fetch`.
+
+    The small files come first, so that what cannot be opened is known before the large one is downloaded.
+    """
+    if weights.repo is None:
+        return _beside(weights) | {WEIGHTS_FILE: fetch(weights)}
+    found = {}
+    if weights.architecture is None:
+        found[CONFIG_FILE] = fetch(weights, CONFIG_FILE, download=download, progress=progress)
+    if weights.tokenizer or (CONFIG_FILE in found and _names_tokenizer(found[CONFIG_FILE])):
+        for name in TOKENIZER_FILES:
+            found[name] = fetch(weights, name, download=download, progress=progress)
+    return found | {WEIGHTS_FILE: fetch(weights, download=download, progress=progress)}
 
 
 def read_tensors(path: Path) -> "dict[str, Tensor]":
     """Read named tensors from safetensors or a state dict, without executing pickles; ValueError for anything else."""
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, EOFError, ValueError, KeyError, RuntimeError, torch.serialization.pickle.UnpicklingError):
+    except Exception:  # what a file that is something else makes torch raise has no common kind
         raise ValueError(
             f"{path.name} is not a file of weights: wanted safetensors or a plain state dict, without code in it."
         ) from None
     found = found.get("state_dict", found) if isinstance(found, dict) else found
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    if not isinstance(found, dict) or not found or not all(map(_is_named_tensor, found.items())):
         raise ValueError(f"{path.name} holds no named tensors.")
     return {key.removeprefix("module."): value for key, value in found.items()}
 
 
-def _here(weights: Weights, filename: str) -> Path | None:
-    if weights.path is not None:
-        return weights.path if weights.path.exists() else None
-    from huggingface_hub import try_to_load_from_cache
+def _is_named_tensor(item: tuple[Any, Any]) -> bool:
+    import torch
 
-    found = try_to_load_from_cache(weights.repo, filename)
-    return Path(found) if isinstance(found, str) else None
-
-
-def _download(weights: Weights, filename: str, progress: Progress | None) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    endpoint = os.environ.get("HF_ENDPOINT", HUB)
-    try:
-        found = hf_hub_download(weights.repo, filename, endpoint=endpoint, tqdm_class=_bar(progress))
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError, TimeoutError):
-        raise ValueError(
-            f"The hub cannot be reached, so {weights.name} cannot be downloaded. Choose an embedded model, or download "
-            f"{filename} of {weights.repo} elsewhere and give the file itself as the weights."
-        ) from None
-    except (EntryNotFoundError, HfHubHTTPError) as error:
-        raise ValueError(f"The hub has no {filename} for {weights.repo}: {error}") from None
-    path = Path(found)
-    wanted = weights.sha256 if filename == WEIGHTS_FILE and weights.sha256 else path.resolve().name
-    if len(wanted) == SHA256_LENGTH and sha256(path) != wanted:  # large files are stored under their sha256
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise ValueError(f"{filename} of {weights.repo} arrived damaged and was removed; download it again.")
-    return path
+    return isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
 
 
 def sha256(path: Path) -> str:
@@ -287,18 +261,123 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _names(filename: str) -> tuple[str, ...]:
+    """Return the names that a file may have in a repository, best first."""
+    return (WEIGHTS_FILE, OLD_WEIGHTS_FILE) if filename == WEIGHTS_FILE else (filename,)
+
+
+def _here(weights: Weights, filename: str) -> Path | None:
+    if weights.path is not None:
+        return weights.path if weights.path.is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in _names(filename):
+        if (own := folder(weights) / name).is_file():
+            return own
+        if isinstance(cached := try_to_load_from_cache(weights.repo, name), str):
+            return Path(cached)
+    return None
+
+
+def _beside(weights: Weights) -> dict[str, Path]:
+    """Return the configuration and tokenizer that lie beside a user's own file."""
+    if weights.path is None or weights.embedded:
+        return {}
+    own = {name: weights.path.with_name(name) for name in (CONFIG_FILE, *TOKENIZER_FILES)}
+    return {name: path for name, path in own.items() if path.is_file()}
+
+
+def _names_tokenizer(config: Path) -> bool:
+    """Say whether open_clip's configuration asks for a tokenizer other than CLIP's own."""
+    try:
+        return bool(json.loads(config.read_text("utf-8"))["model_cfg"]["text_cfg"].get("hf_tokenizer_name"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{config.name} is not a configuration of open_clip.") from None
+
+
+def _download(weights: Weights, filename: str, progress: Progress | None) -> Path:
+    """Bring one file from the hub, and say in one sentence what to do where that fails."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    for name in _names(filename):
+        try:
+            return _transfer(weights, name, progress)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 404:
+                raise ValueError(
+                    f"The hub answers {error.response.status_code} for {weights.repo}: check the name, and whether "
+                    "its licence has to be accepted there first."
+                ) from None
+        except (HTTPError, OSError) as error:
+            if getattr(error, "errno", None) and not isinstance(error, ConnectionError):
+                raise ValueError(f"{name} cannot be kept in {folder(weights)}: {error.strerror}.") from None
+            raise ValueError(
+                f"The hub cannot be reached, or went away; what has arrived is kept. Try again, or choose an embedded "
+                f"model, or put {name} of {weights.repo} into {folder(weights)} by hand."
+            ) from None
+    raise ValueError(f"The hub has no {filename} in {weights.repo}; check the name.")
+
+
+def _transfer(weights: Weights, name: str, progress: Progress | None) -> Path:
+    """Bring one file from the hub under its own name, going on where an earlier try stopped."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import WeakFileLock, build_hf_headers
+
+    endpoint = os.environ.get("HF_ENDPOINT") or HUB
+    url = hf_hub_url(weights.repo, name, endpoint=endpoint)
+    about = get_hf_file_metadata(url, endpoint=endpoint)
+    if about.commit_hash is None or about.etag is None:
+        raise ValueError(
+            f"{endpoint} does not answer as a model hub does: check HF_ENDPOINT, and whether this network asks to log in."
+        )
+    target = folder(weights) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{name}.{about.etag[:16]}.part")  # a file that changed on the hub starts anew
+    with WeakFileLock(target.with_name(f"{name}.lock")):
+        if not target.is_file():  # else another program was faster
+            with part.open("ab") as file:
+                http_get(
+                    url,
+                    file,
+                    resume_size=file.tell(),
+                    headers=build_hf_headers(),
+                    expected_size=about.size,
+                    tqdm_class=_bar(progress),
+                )
+            _check(part, weights.sha256 if name == WEIGHTS_FILE and weights.sha256 else about.etag, name)
+            part.replace(target)
+    return target
+
+
+def _check(part: Path, wanted: str, name: str) -> None:
+    """Remove a file that is not what the hub promised; small text files have no sha256 there."""
+    if SHA256.fullmatch(wanted):
+        if sha256(part) != wanted:
+            part.unlink()
+            raise ValueError(f"{name} arrived damaged and was removed; download it again.")
+    elif name in _names(WEIGHTS_FILE):
+        part.unlink()
+        raise ValueError(f"The hub gives no sha256 for {name}, so it was removed unused.")
+
+
 def _bar(progress: Progress | None) -> Any:
-    """Return a tqdm class that tells `progress` how far a download is, or None for the ordinary bar."""
+    """Return what huggingface_hub takes for a progress bar and tells `progress`, or None for its ordinary one."""
     if progress is None:
         return None
-    from tqdm.auto import tqdm
 
-    class Told(tqdm):
-        def update(self, n: float | None = 1) -> bool | None:
-            shown = super().update(n)
-            progress(int(self.n), int(self.total or 0))
-            return shown
+    class Told:
+        def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
+            self.here, self.total = initial, total or 0
+
+        def __enter__(self) -> "Told":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, size: int) -> None:
+            self.here += size
+            progress(self.here, self.total)
 
     return Told
-
-

@@ -5,13 +5,14 @@ Nothing here imports torch; a system's module is imported when it is first loade
 
 import importlib
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from core import checkpoints, device
 
 KEPT_MODELS = 3  # loaded at once; the one unused for longest goes first
+Key = tuple[str, str, int, str]  # system, weights, time of the file, device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,9 @@ SYSTEMS: tuple[System, ...] = (
         licence="MIT",
     ),
 )
-_loaded: "OrderedDict[tuple[str, str, str], Any]" = OrderedDict()
-_lock = threading.RLock()
+_loaded: OrderedDict[Key, Any] = OrderedDict()
+_lock = threading.Lock()  # of the table: held for a moment
+_opening: defaultdict[Key, threading.Lock] = defaultdict(threading.Lock)  # held while one model is opened
 
 
 def names(task: str | None = None) -> tuple[str, ...]:
@@ -68,23 +70,47 @@ def load(
     download: bool = False,
     progress: checkpoints.Progress | None = None,
 ) -> Any:
-    """Return a system ready to use, from memory when it was loaded before; errors as in checkpoints.fetch."""
-    system = get(name)
-    card = checkpoints.resolve(name, weights)
+    """Return a system ready to use, from memory when it was loaded before; errors as in checkpoints.fetch.
+
+    Whoever asks for a model that is being opened waits for it; everyone else goes on.
+    """
+    system, card, where = get(name), checkpoints.resolve(name, weights), device.choose()
+    key = _key(name, card, where.name)
     with _lock:
-        where = device.choose()
-        key = (name, str(card.path or card.name), where.name)
-        if key not in _loaded:
+        opening = _opening[key]
+    with opening:
+        found = _recall(key)
+        if found is None:
             files = checkpoints.fetch_all(card, download=download, progress=progress)
             module, function = system.opener.split(":")
-            _loaded[key] = getattr(importlib.import_module(module), function)(card, where, files)
-            while len(_loaded) > KEPT_MODELS:
-                _loaded.popitem(last=False)
-        _loaded.move_to_end(key)
-        return _loaded[key]
+            found = getattr(importlib.import_module(module), function)(card, where, files)
+            _remember(key, found)
+    return found
 
 
 def is_loaded(name: str, weights: str | None = None) -> bool:
-    """Say whether these weights are in memory already."""
-    card = checkpoints.resolve(name, weights)
-    return any(key[:2] == (name, str(card.path or card.name)) for key in _loaded)
+    """Say whether these weights are in memory already, on whichever device."""
+    wanted = _key(name, checkpoints.resolve(name, weights), "")
+    with _lock:
+        return any(key[:-1] == wanted[:-1] for key in _loaded)
+
+
+def _key(name: str, card: checkpoints.Weights, device_name: str) -> Key:
+    """Return what makes two models the same; a file that was written anew is another one."""
+    if card.path is None or not card.path.is_file():
+        return name, card.name, 0, device_name
+    return name, str(card.path), card.path.stat().st_mtime_ns, device_name
+
+
+def _recall(key: Key) -> Any:
+    with _lock:
+        if key in _loaded:
+            _loaded.move_to_end(key)
+        return _loaded.get(key)
+
+
+def _remember(key: Key, found: Any) -> None:
+    with _lock:
+        _loaded[key] = found
+        while len(_loaded) > KEPT_MODELS:
+            _loaded.popitem(last=False)

@@ -2,7 +2,8 @@
 
 Every type is frozen and checks itself when it is made, so that a wrong shape is found where it was born and not
 in a picture three calls later. Arrays are NumPy, on the host, in the user's own pixels: x right, y down, (0, 0) the
-corner of the first pixel, boxes xyxy with the end exclusive. The Toybox hands out its truth in the same types.
+corner of the first pixel, boxes xyxy with the end exclusive. Two answers are equal only when they are the same object,
+because arrays have no single truth value. The Toybox hands out its truth in the same types.
 
 Legend: N labels or boxes, H height, W width, T frames, P points.
 """
@@ -27,7 +28,7 @@ def _require(array: np.ndarray, name: str, dtype: type, shape: tuple[int | None,
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ranking:
     """How well each of N labels fits one picture; probabilities are derived, never stored.
 
@@ -72,7 +73,7 @@ class Ranking:
         return self.labels[int(self.order()[0])]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LabelMap:
     """One label index for each pixel; -1 is background or 'nothing here'."""
 
@@ -91,7 +92,7 @@ class LabelMap:
         return self.ids == index
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Boxes:
     """N labelled boxes in the pixels of one picture, best first where they carry scores."""
 
@@ -109,7 +110,7 @@ class Boxes:
             raise ValueError("wanted x0 <= x1 and y0 <= y1 in every box")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DepthMap:
     """Distance along the optical axis for each pixel, in metres; infinity where nothing was hit."""
 
@@ -121,7 +122,7 @@ class DepthMap:
             raise ValueError("wanted depths above 0, got NaN, zero or negative ones")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Cloud:
     """P points in metres, with a colour each where one is known."""
 
@@ -136,7 +137,7 @@ class Cloud:
             _require(self.colors, "colors", np.uint8, (len(self.points), 3))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Film:
     """T frames of a clip with the second at which each is shown."""
 
@@ -150,7 +151,7 @@ class Film:
             raise ValueError("wanted increasing seconds")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HeatMap:
     """How much each pixel spoke for one label; the scale is the method's own (say which where you show it)."""
 
@@ -163,7 +164,7 @@ class HeatMap:
             raise ValueError("wanted finite values, got NaN or infinity")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PairMatrix:
     """N pictures against M captions, as in Figure 1 of the CLIP paper."""
 
@@ -181,7 +182,7 @@ class PairMatrix:
         return (self.logit_scale * self.cosines + self.logit_bias).astype(np.float32)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Cost:
     """What one answer cost, and who may use it."""
 

@@ -22,16 +22,18 @@ from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
 from core.world.captions import describe, shown
-from core.world.looks import LOOKS, view_as
+from core.world.looks import view_as
 from core.world.render import View, render
 from core.world.scene import Scene, sample
 from core.world.shapes import CATEGORIES
 
 log = logging.getLogger(__name__)
 SENTENCES = 4  # a picture
-LOOK_SHARE = {"photo": 0.78, "line drawing": 0.06, "silhouette": 0.04, "depth map": 0.05, "point cloud": 0.07}
-TEXT_SHARE = 0.04  # of Toybox photos carry a painted word
+LOOK_SHARE = {"photo": 0.8, "line drawing": 0.06, "silhouette": 0.03, "depth map": 0.05, "point cloud": 0.06}
+TEXT_SHARE = 0.03  # of Toybox photos carry a painted word
+SINGLE_SHARE, SINGLE_LOOK_SHARE = 0.65, 0.9  # of photos, and of other looks, show one thing only
 PHOTO_PICTURE_PIXELS = 32
+DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
 CHUNK = 500  # pictures a worker draws at a time
 PHOTO_FRAMES = (
     "{}",
@@ -69,11 +71,13 @@ SYNONYMS = {  # other words that people use for a photograph's class
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """N pictures with S tokenised sentences each; equal groups say the same thing, -1 says nothing of the kind."""
+    """N pictures with S tokenised sentences each, and the class of those that show one thing."""
 
     pictures: UInt8[np.ndarray, "N H W 3"]
     tokens: Int[np.ndarray, "N S L"]
-    groups: Int[np.ndarray, " N"]
+    classes: Int[np.ndarray, " N"]  # index into names, -1 where there is no single one
+    names: tuple[str, ...]
+    same_sentences: bool  # whether a sentence of one picture is true of every picture of its class
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -81,7 +85,7 @@ class Pairs:
 
 def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
     """Draw `count` Toybox pictures with sentences on all cores; a second call reads them back from `cache`."""
-    name = hashlib.sha256(repr((seed, count, size, context_length, LOOK_SHARE)).encode()).hexdigest()[:12]
+    name = hashlib.sha256(repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, DRAWING)).encode()).hexdigest()[:12]
     path = cache / f"toybox-{name}.npz"
     if not path.exists():
         log.info("drawing %d Toybox pictures", count)
@@ -92,12 +96,11 @@ def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache
             )
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
-        np.savez(
-            part, pictures=np.concatenate([p for p, _ in parts]), tokens=np.concatenate([t for _, t in parts])
-        )
+        np.savez(part, **{key: np.concatenate([each[key] for each in parts]) for key in parts[0]})
         part.replace(path)
     with np.load(path) as stored:
-        return Pairs(pictures=stored["pictures"], tokens=stored["tokens"], groups=np.full(count, -1))
+        arrays = {key: stored[key] for key in stored.files}
+    return Pairs(**arrays, names=CATEGORIES, same_sentences=False)
 
 
 def training_view(rng: np.random.Generator, size: int) -> tuple[View, str]:
@@ -118,10 +121,10 @@ def with_text(scene: Scene, text: str) -> Scene:
     return replace(scene, things=(replace(scene.things[0], text=text), *scene.things[1:]))
 
 
-def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> tuple[Pairs, tuple[str, ...]]:
-    """Read CLASS/*.jpg (or SPLIT/CLASS/*.jpg) from a folder or zip: pairs, and the class names.
+def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> Pairs:
+    """Read CLASS/*.jpg (or SPLIT/CLASS/*.jpg) from a folder or zip.
 
-    A picture's group is its class. Raises ValueError when there is no picture in such a layout.
+    Raises ValueError when there is no picture in such a layout.
     """
     found = [
         (name, data)
@@ -132,7 +135,7 @@ def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> tupl
         raise ValueError(f"wanted {split}/CLASS/picture files in {folder_or_zip}, found none")
     names = tuple(sorted({Path(name).parts[-2] for name, _ in found}))
     pictures = np.stack([_small(data) for _, data in found])
-    groups = np.array([names.index(Path(name).parts[-2]) for name, _ in found])
+    classes = np.array([names.index(Path(name).parts[-2]) for name, _ in found])
     sentences = [
         [frame.format(word) for frame in PHOTO_FRAMES for word in SYNONYMS.get(name, (name,))]
         for name in names
@@ -141,7 +144,7 @@ def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> tupl
     tables = np.stack(
         [tokenise([each[i % len(each)] for i in range(most)], context_length) for each in sentences]
     )
-    return Pairs(pictures=pictures, tokens=tables[groups], groups=groups), names
+    return Pairs(pictures=pictures, tokens=tables[classes], classes=classes, names=names, same_sentences=True)
 
 
 def tokenise(sentences: list[str], context_length: int) -> Int[np.ndarray, "N L"]:
@@ -149,17 +152,21 @@ def tokenise(sentences: list[str], context_length: int) -> Int[np.ndarray, "N L"
     return SimpleTokenizer(context_length=context_length)(sentences).numpy().astype(np.int32)
 
 
-def _draw_chunk(
-    chunk: tuple[int, int, int], *, size: int, context_length: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_chunk(chunk: tuple[int, int, int], *, size: int, context_length: int) -> dict[str, np.ndarray]:
     seed, start, count = chunk
-    pictures, sentences = [], []
+    pictures, sentences, classes = [], [], []
     for index in range(start, start + count):
         rng = np.random.default_rng((seed, index))
         view, look = training_view(rng, size)
-        pictures.append(view_as(view, look) if look in LOOKS else view.rgb)
+        pictures.append(view_as(view, look))
         sentences += [describe(view, rng, look) for _ in range(SENTENCES)]
-    return np.stack(pictures), tokenise(sentences, context_length).reshape(count, SENTENCES, context_length)
+        seen = shown(view)
+        classes.append(CATEGORIES.index(view.scene.things[seen[0]].category) if len(seen) == 1 else -1)
+    return {
+        "pictures": np.stack(pictures),
+        "tokens": tokenise(sentences, context_length).reshape(count, SENTENCES, context_length),
+        "classes": np.array(classes),
+    }
 
 
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:

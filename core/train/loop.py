@@ -28,7 +28,7 @@ from core.backbones.clip_model import build, encode_text, from_tensors
 from core.train import validation
 from core.train.augment import augment
 from core.train.data import Pairs, photo_pairs, tokenise, toybox_pairs
-from core.train.losses import contrastive_loss, distillation_loss
+from core.train.losses import class_prompt_loss, contrastive_loss, distillation_loss
 from core.train.recipes import ClipRecipe
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ VALIDATE_STEPS = 400
 MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, Sec. 2.5
 WORD_DROPOUT = 0.02  # share of tokens shown as unknown, so that the unknown row learns what it is worth
 ONE_SIDED = "left right word"  # a caption with one of these must not be mirrored
+CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}.", "a picture of a {}", "a photo of a {}", "an image of a {}")
 LEAST_ZOOM_TOYS, LEAST_ZOOM_PHOTOS = 0.8, 0.7
 
 
@@ -47,7 +48,9 @@ class Batch:
 
     images: Float[Tensor, "B 3 S S"]
     tokens: Tensor  # (B, L) int64
-    groups: Tensor  # (B,) int64
+    groups: Tensor  # (B,) int64, equal where the sentences say the same
+    classes: tuple[Tensor, ...]  # for each source of pictures, (B_source,) int64, -1 for none
+    prompts: tuple[Tensor, ...]  # for each source, its class names in one template, (C, L) int64
 
 
 class ClipRun:
@@ -66,10 +69,9 @@ class ClipRun:
         )
         self.photos: Pairs | None = None
         self.photo_test: Pairs | None = None
-        self.classes: tuple[str, ...] = ()
         if photos is not None:
-            self.photos, self.classes = photo_pairs(photos, "train", context_length=recipe.context_length)
-            self.photo_test, _ = photo_pairs(photos, "test", context_length=recipe.context_length)
+            self.photos = photo_pairs(photos, "train", context_length=recipe.context_length)
+            self.photo_test = photo_pairs(photos, "test", context_length=recipe.context_length)
         torch.manual_seed(recipe.seed)
         self.one_sided = torch.from_numpy(np.unique(tokenise([ONE_SIDED], 5)[0][1:4]))
         self.teacher = self._teacher()
@@ -112,12 +114,14 @@ class ClipRun:
         if self.photos is not None:
             parts.append(self._part(self.photos, self.recipe.batch_photos, LEAST_ZOOM_PHOTOS, rng, generator))
         tokens = torch.cat([part.tokens for part in parts])
+        groups = torch.cat([part.groups for part in parts])
         same_text = torch.unique(tokens, dim=0, return_inverse=True)[1]
-        classes = torch.cat([part.groups for part in parts])
         return Batch(
             images=torch.cat([part.images for part in parts]),
             tokens=self._drop_words(tokens, generator),
-            groups=torch.where(classes >= 0, -1 - classes, same_text),
+            groups=torch.where(groups >= 0, -1 - groups, same_text),
+            classes=tuple(part.classes[0] for part in parts),
+            prompts=tuple(part.prompts[0] for part in parts),
         )
 
     def validate(self) -> dict[str, float]:
@@ -126,7 +130,7 @@ class ClipRun:
         found = validation.toybox_accuracy(self.model, self.recipe.image_size, self.recipe.context_length)
         if self.photo_test is not None:
             found["photo_top1"] = validation.photo_accuracy(
-                self.model, self.photo_test, self.classes, self.recipe.image_size, self.recipe.context_length
+                self.model, self.photo_test, self.recipe.image_size, self.recipe.context_length
             )
         return found
 
@@ -146,7 +150,7 @@ class ClipRun:
             "minutes": round(self.seconds / 60, 1),
             "threads": torch.get_num_threads(),
             "date": date.today().isoformat(),
-            "photographs": list(self.classes),
+            "photographs": list(self.photos.names) if self.photos else [],
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "metrics": {},
             "curve": [line for line in self._lines() if "toy_top1" in line],
@@ -178,6 +182,11 @@ class ClipRun:
         texts = encode_text(self.model, batch.tokens)
         scale = self.model.logit_scale.exp()
         loss = contrastive_loss(images, texts, scale, batch.groups)
+        for part, classes, prompts in zip(
+            images.split([len(each) for each in batch.classes]), batch.classes, batch.prompts, strict=True
+        ):
+            names = encode_text(self.model, prompts)
+            loss = loss + self.recipe.class_weight * class_prompt_loss(part, names, scale, classes)
         if self.teacher is None:
             return loss
         with torch.no_grad():
@@ -205,7 +214,16 @@ class ClipRun:
             least_zoom=least_zoom,
             generator=generator,
         )
-        return Batch(images=images, tokens=tokens, groups=torch.from_numpy(pairs.groups[picks]))
+        template = str(rng.choice(CLASS_TEMPLATES))
+        prompts = tokenise([template.format(name) for name in pairs.names], self.recipe.context_length)
+        classes = torch.from_numpy(pairs.classes[picks])
+        return Batch(
+            images=images,
+            tokens=tokens,
+            groups=classes if pairs.same_sentences else torch.full((count,), -1),
+            classes=(classes,),
+            prompts=(torch.from_numpy(prompts).long(),),
+        )
 
     def _drop_words(self, tokens: Tensor, generator: torch.Generator) -> Tensor:
         """Show a few words as unknown ones; start, end and padding stay."""

@@ -1,6 +1,6 @@
 """The losses of the papers.
 
-Legend: B pairs, D embedding size.
+Legend: B pairs, C classes, D embedding size.
 """
 
 import torch
@@ -30,6 +30,23 @@ def contrastive_loss(
         same = (groups[:, None] == groups[None, :]).float()
         targets = same / same.sum(1, keepdim=True)
     return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
+
+
+def class_prompt_loss(
+    image_features: Float[Tensor, "B D"],
+    prompt_features: Float[Tensor, "C D"],
+    logit_scale: Float[Tensor, ""],
+    classes: Int[Tensor, " B"],
+) -> Float[Tensor, ""]:
+    """Return the cross entropy of CLIP's own zero-shot classifier over C class prompts; class -1 does not count.
+
+    With labels at hand this teaches names faster than captions alone; learning from captions and labels together is
+    the idea of UniCL (Yang et al. 2022). 0 when no picture has a class.
+    """
+    if not (classes >= 0).any():
+        return image_features.sum() * 0
+    logits = logit_scale * F.normalize(image_features, dim=-1) @ F.normalize(prompt_features, dim=-1).T
+    return F.cross_entropy(logits, classes, ignore_index=-1)
 
 
 def distillation_loss(

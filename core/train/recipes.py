@@ -31,6 +31,7 @@ class ClipRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.04  # share of the run
+    class_weight: float = 0.5  # of the class-prompt loss against the contrastive one
     seed: int = 0
 
     def size(self, vocabulary: int) -> ClipSize:
@@ -50,7 +51,7 @@ class ClipRecipe:
 
 RECIPES: dict[str, ClipRecipe] = {
     "clip": ClipRecipe(
-        checkpoint="toybox-resnet", vision_layers=(1, 2, 3, 2), vision_width=20, patch_size=None
+        checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None
     ),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",

@@ -51,14 +51,12 @@ def toybox_accuracy(model: CLIP, size: int, context_length: int) -> dict[str, fl
     }
 
 
-def photo_accuracy(
-    model: CLIP, photos: Pairs, classes: tuple[str, ...], size: int, context_length: int
-) -> float:
+def photo_accuracy(model: CLIP, photos: Pairs, size: int, context_length: int) -> float:
     """Return the share of test photographs whose class wins under 'a photo of a ...'."""
     step = max(1, len(photos) // PHOTOS)
-    prompts = [f"a photo of a {name}." for name in classes]
+    prompts = [f"a photo of a {name}." for name in photos.names]
     found = classify(model, photos.pictures[::step], prompts, size, context_length)
-    return float((found == photos.groups[::step]).mean())
+    return float((found == photos.classes[::step]).mean())
 
 
 @torch.inference_mode()

@@ -202,7 +202,7 @@ def sample_camera(rng: np.random.Generator, things: list[Thing]) -> Camera:
     low, high = corners.min(0), corners.max(0)
     centre, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
     fov = float(rng.uniform(35, 55))
-    fill = rng.uniform(0.55, 1.15) if rng.random() < 0.8 else rng.uniform(0.25, 0.55)
+    fill = rng.uniform(0.85, 1.35) if rng.random() < 0.85 else rng.uniform(0.4, 0.85)
     distance = radius / (np.sin(np.radians(fov) / 2) * fill)
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(6, 48))
     away = np.array(

@@ -29,9 +29,9 @@ def test_photographs_are_grouped_by_their_folder(tmp_path):
         folder = tmp_path / split / name
         folder.mkdir(parents=True)
         Image.new("RGB", (40, 30), (shade, shade, shade)).save(folder / "1.png")
-    pairs, names = photo_pairs(tmp_path, "train", context_length=20)
-    assert names == ("cat", "dog")
-    assert pairs.groups.tolist() == [0, 1]
+    pairs = photo_pairs(tmp_path, "train", context_length=20)
+    assert pairs.names == ("cat", "dog")
+    assert pairs.classes.tolist() == [0, 1]
     assert pairs.pictures[1].mean() == pytest.approx(200)
     assert (pairs.tokens[0] == tokenise(["a photo of a kitten."], 20)).all(1).any()
 

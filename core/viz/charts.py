@@ -1,0 +1,115 @@
+"""Bars, matrices and curves. Bars are HTML, so that they follow the page's theme; figures are Plotly's.
+
+Plotly is imported where a figure is made: it would double the time that the app takes to start.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from core.results import PairMatrix, Ranking
+from core.viz.palette import MARK, OKABE_ITO, SEQUENTIAL, color_of
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+MOST_BARS = 12
+FONT_PIXELS = 16
+LONGEST_TICK = 28  # characters
+GREY = "#7f8792"  # readable on white and on black
+
+
+def bars(
+    ranking: Ranking, *, temperature: float = 1.0, headings: tuple[str, str, str, str], most: int = MOST_BARS
+) -> str:
+    """Return a table of the best labels with a bar for each probability, as HTML.
+
+    `headings` name the columns: label, probability, cosine, logit.
+    """
+    shares, logits = ranking.probabilities(temperature), ranking.logits(temperature)
+    rows = [
+        f'<tr><th scope="row">{escape(ranking.labels[i])}</th>'
+        f'<td class="bar"><span style="width:{100 * shares[i]:.2f}%;background:{color_of(int(i))}"></span></td>'
+        f"<td>{shares[i]:.1%}</td><td>{ranking.cosines[i]:+.3f}</td><td>{logits[i]:+.2f}</td></tr>"
+        for i in ranking.order()[:most]
+    ]
+    label, share, cosine, logit = (escape(heading) for heading in headings)
+    head = (
+        f'<tr><th scope="col">{label}</th><th scope="col" colspan="2">{share}</th>'
+        f'<th scope="col">{cosine}</th><th scope="col">{logit}</th></tr>'
+    )
+    left = len(ranking.labels) - len(rows)
+    more = f'<p class="more">+ {left}</p>' if left > 0 else ""
+    return f'<table class="bars"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>{more}'
+
+
+def pair_figure(matrix: PairMatrix, names: Sequence[str], *, title: str) -> "Figure":
+    """Return pictures against captions as a heat map of cosines, the diagonal framed, as in CLIP's Figure 1."""
+    figure = _heat_figure(matrix.cosines, [_short(text) for text in matrix.captions], list(names), title)
+    for i in range(min(matrix.cosines.shape)):
+        figure.add_shape(
+            type="rect", x0=i - 0.5, x1=i + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": MARK, "width": 4}
+        )
+    return figure
+
+
+def prompt_figure(
+    cosines: Float[np.ndarray, "L T"], labels: Sequence[str], templates: Sequence[str], *, title: str
+) -> "Figure":
+    """Return the cosine of each template (row) with each label (column) filled in."""
+    return _heat_figure(cosines.T, [_short(label) for label in labels], [_short(t) for t in templates], title)
+
+
+def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axis: str) -> "Figure":
+    """Return how each label's probability changes with the temperature, the chosen one marked."""
+    import plotly.graph_objects as go
+
+    temperatures = np.geomspace(0.1, 10, 41)
+    curves = np.stack([ranking.probabilities(float(t)) for t in temperatures])  # (41, L)
+    figure = go.Figure()
+    for i in ranking.order()[: len(OKABE_ITO)]:
+        line = {"color": color_of(int(i)), "width": 3}
+        figure.add_scatter(x=temperatures, y=curves[:, i], name=_short(ranking.labels[i]), mode="lines", line=line)
+    figure.add_vline(x=chosen, line={"color": MARK, "dash": "dash"})
+    figure.update_xaxes(type="log", title=axis, tickvals=[0.1, 0.3, 1, 3, 10])
+    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    return _styled(figure, title, height=320)
+
+
+def _heat_figure(values: np.ndarray, columns: list[str], rows: list[str], title: str) -> "Figure":
+    import plotly.graph_objects as go
+
+    scale = [(i / (len(SEQUENTIAL) - 1), color) for i, color in enumerate(SEQUENTIAL)]
+    text = np.vectorize(lambda v: f"{v:.2f}")(values) if values.size <= 144 else None
+    figure = go.Figure(
+        go.Heatmap(
+            z=values.astype(float),
+            colorscale=scale,
+            text=text,
+            texttemplate="%{text}" if text is not None else None,
+            hovertemplate="%{z:.3f}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns, tickangle=-30)
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows, autorange="reversed")
+    return _styled(figure, title, height=max(320, min(900, 140 + 34 * len(rows))))
+
+
+def _styled(figure: "Figure", title: str, *, height: int) -> "Figure":
+    """Make a figure readable on a light and on a dark page and from the last row."""
+    return figure.update_layout(
+        title={"text": escape(title), "font": {"size": FONT_PIXELS}},
+        font={"size": FONT_PIXELS - 2, "color": GREY},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        height=height,
+    )
+
+
+def _short(text: str) -> str:
+    text = escape(text)
+    return text if len(text) <= LONGEST_TICK else text[: LONGEST_TICK - 1] + "…"

@@ -1,0 +1,27 @@
+"""The one place for colours: Okabe and Ito's palette (2008, https://jfly.uni-koeln.de/color), safe for colour-blind eyes."""
+
+OKABE_ITO: tuple[str, ...] = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+    "#F0E442",
+    "#999999",
+)
+MARK = "#D55E00"  # frames and the diagonal of a matrix
+# dark to bright, readable as grey; the stops of cividis (Nunez et al. 2018)
+SEQUENTIAL: tuple[str, ...] = ("#00224E", "#35456C", "#666970", "#948E77", "#C8B866", "#FEE838")
+
+
+def color_of(index: int) -> str:
+    """Return the colour of a label by its index in the user's list, as #rrggbb; the palette repeats."""
+    return OKABE_ITO[index % len(OKABE_ITO)]
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0 to 255, of a colour written #rrggbb."""
+    if len(color) != 7 or not color.startswith("#"):
+        raise ValueError(f"wanted a colour as #rrggbb, got {color!r}")
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)

@@ -1,0 +1,157 @@
+"""What tabs share: the model picker with its paper card, errors as one sentence, the cost of an answer, the look."""
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from core import checkpoints, registry
+from core.results import Cost
+from demos.text import language_of, say, t
+
+LOCAL = "CLIP_FAMILY_LOCAL"  # set by app.py when only this computer can reach the app
+MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one model answers at a time
+FONTS = ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "system-ui", "sans-serif")
+
+
+def theme() -> gr.themes.Base:
+    """Return a look for a lecture hall; only weights 400 and 700, because the others are broken in Gradio's fonts."""
+    return gr.themes.Base(
+        primary_hue="blue",
+        neutral_hue="slate",
+        text_size="lg",
+        radius_size="sm",
+        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), *FONTS],
+        font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "monospace"],
+    )
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn a ValueError, which is a sentence for the user, into a warning on the page; what was typed stays."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except ValueError as error:
+            raise gr.Error(str(error), title="", print_exception=False, duration=12) from None
+
+    return run
+
+
+@dataclass
+class Stopwatch:
+    """Times one answer and names its cost."""
+
+    started: float
+
+    @classmethod
+    def start(cls) -> "Stopwatch":
+        """Begin."""
+        return cls(time.perf_counter())
+
+    def cost(self, model: Any) -> Cost:
+        """Return what the answer cost so far."""
+        return Cost(
+            milliseconds=1000 * (time.perf_counter() - self.started),
+            device=model.device_name,
+            model=model.weights,
+            licence=model.licence,
+        )
+
+
+def badge(cost: Cost, language: str) -> str:
+    """Return the cost of an answer as HTML."""
+    words = say(language, "cost", ms=cost.milliseconds, device=cost.device, model=cost.model, licence=cost.licence)
+    return f'<p class="cost">{escape(words)}</p>'
+
+
+def note(text: str) -> str:
+    """Return a sentence as HTML that stands out."""
+    return f'<p class="note">{escape(text)}</p>' if text else ""
+
+
+def may_use_own_weights() -> bool:
+    """Say whether users may name weights beyond the list: only where nobody but this computer reaches the app."""
+    return os.environ.get(LOCAL) == "1" and "SPACE_ID" not in os.environ
+
+
+def load(system: str, name: str) -> Any:
+    """Return a loaded system; weights that are not listed need permission, downloads are asked for elsewhere."""
+    if name not in checkpoints.names(system) and not may_use_own_weights():
+        raise ValueError("Only the listed models can be used here.")
+    return registry.load(system, name)
+
+
+def model_picker(system: str, language: gr.State) -> gr.Dropdown:
+    """Build the picker: what each model costs, its licence, and a button that alone downloads."""
+    with gr.Accordion(t("settings"), open=False, elem_id=f"{system}-settings"):
+        picker = gr.Dropdown(
+            list(checkpoints.names(system)),
+            value=checkpoints.default(system),
+            label=t("weights"),
+            allow_custom_value=may_use_own_weights(),
+            elem_id=f"{system}-weights",
+        )
+        about = gr.Markdown(elem_id=f"{system}-about")
+        download = gr.Button(t("download"), visible=False, elem_id=f"{system}-download")
+        gr.Markdown(paper_card(system))
+    show = {"outputs": [about, download], "show_progress": "hidden", "api_visibility": "private"}
+    tell = guarded(functools.partial(_about, system))
+    picker.change(tell, [picker, language], **show)
+    download.click(
+        guarded(functools.partial(_download, system)),
+        [picker, language],
+        [about, download],
+        api_visibility="private",
+        concurrency_id="download",
+        concurrency_limit=1,
+    )
+    return picker
+
+
+def paper_card(system: str) -> str:
+    """Return a system's paper and where its embedded weights come from, as Markdown."""
+    card = registry.get(system)
+    return (
+        f"[{card.paper}]({card.url}), {card.venue} {card.year}\n\n"
+        f"Embedded weights: {card.honesty}. Authors' code: {card.licence}."
+    )
+
+
+def read_language(request: gr.Request) -> str:
+    """Return the language of the browser that opened the page."""
+    return language_of(request.headers.get("accept-language", "en"))
+
+
+def _about(system: str, name: str, language: str) -> tuple[str, dict[str, Any]]:
+    weights = checkpoints.resolve(system, name)
+    here = checkpoints.available(weights)
+    lines = [say(language, "is_here" if here else "not_here", about=checkpoints.describe(weights)), weights.note]
+    if weights.imagenet_top1:
+        lines.append(say(language, "accuracy", value=weights.imagenet_top1))
+    if metrics := weights.card().get("metrics"):
+        figures = {"toy": metrics["toy_top1"], "photo": metrics["photo_top1"], "date": weights.card()["date"]}
+        lines.append(say(language, "measured", **figures))
+    return "  \n".join(line for line in lines if line), gr.update(visible=not here)
+
+
+def _download(
+    system: str, name: str, language: str, progress: gr.Progress = gr.Progress()
+) -> tuple[str, dict[str, Any]]:
+    if name not in checkpoints.names(system) and not may_use_own_weights():
+        raise ValueError("Only the listed models can be downloaded here.")
+    weights = checkpoints.resolve(system, name)
+    checkpoints.fetch_all(weights, download=True, progress=lambda done, total: progress((done, total), unit="B"))
+    return say(language, "downloaded"), gr.update(visible=False)
+
+
+def styles() -> str:
+    """Return the style sheet."""
+    return (Path(__file__).resolve().parent.parent / "assets" / "style.css").read_text()

@@ -1,0 +1,186 @@
+"""The zero-shot tab: a picture, labels in free text, the answer, and the lessons behind the answer."""
+
+import base64
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from core import media
+from core.prompts import TEMPLATES, check_templates, parse_labels
+from core.results import Ranking
+from core.viz import charts
+from demos import zero_shot_lessons as lessons
+from demos.examples import TEMPLATE_SET, examples
+from demos.shell import MODEL, Stopwatch, badge, guarded, load, model_picker, note
+from demos.text import say, t
+
+ID = "zero-shot"
+SYSTEM = "clip"
+NONE = "picture"  # the label for 'none of these': a word that says nothing
+LABELS = "dog, cat, bird, car, truck, airplane, ship, horse, frog, deer"
+TOYBOX_PIXELS = 384
+LOOKS = ("photo", "line drawing", "silhouette", "depth map", "point cloud")
+HEIGHT = 250
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build(language: gr.State) -> None:
+    """Lay the tab out and connect it."""
+    answer = gr.State(None)  # the Ranking on show, so that sliders need no model
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            picture, labels, classify = _inputs()
+            gallery, scene = _example_inputs()
+            templates, weights = _prompt_inputs(language)
+        with gr.Column(scale=3, min_width=420), gr.Tabs(elem_id="lessons"):
+            with gr.Tab(t("answer"), id="answer"):
+                shown = _answer_outputs(answer, language)
+            said = shown["said"]
+            inputs = lessons.Inputs(picture, labels, templates, weights, language)
+            lessons.build(inputs, lessons.Outputs(answer, shown["bars"], said, shown["cost"]))
+    asked = [picture, labels, templates, weights, language, shown["none"], shown["temperature"]]
+    results = [answer, shown["bars"], said, shown["cost"]]
+    gr.on(
+        [classify.click, labels.submit],
+        guarded(answer_question),
+        asked,
+        results,
+        api_name="zero_shot",
+        api_description="Score labels against a picture.",
+        **MODEL,
+    )
+    shown["none"].change(guarded(answer_question), asked, results, **QUIET, **MODEL)
+    gallery.select(_stored, language, [picture, labels, *results], **QUIET)
+    scene["draw"].click(draw_scene, [scene["seed"], scene["look"], language], [picture, shown["said"]], **QUIET)
+
+
+@guarded
+def draw_scene(seed: float, look: str, language: str) -> tuple[Any, str]:
+    """Return a Toybox scene and what is true of it."""
+    from core.world.captions import sentences
+    from core.world.looks import view_as
+    from core.world.picture import picture
+
+    if seed is None:
+        raise ValueError("Give the scene a number, for example 3.")
+    view = picture(int(seed), TOYBOX_PIXELS)
+    true = "; ".join(sentences(view)[:8])
+    return view_as(view, look), note(say(language, "truth", sentences=true))
+
+
+def answer_question(
+    source: Any, labels: str, templates: str, weights: str, language: str, none: bool, temperature: float
+) -> tuple[Ranking, str, str, str]:
+    """Return the ranking, its bars, what there is to say about it, and its cost."""
+    picture = media.read_image(source)
+    asked = parse_labels(labels)
+    if none and NONE not in asked:
+        asked += (NONE,)
+    kept = check_templates(templates.splitlines())
+    model = load(SYSTEM, weights)
+    watch = Stopwatch.start()
+    ranking = model.rank(picture, asked, templates=kept)
+    cost = badge(watch.cost(model), language)
+    unseen = model.unseen_words(asked)
+    said = say(language, "unseen_words", words=", ".join(unseen)) if unseen else ""
+    return ranking, show(ranking, temperature, language), note(said), cost
+
+
+def show(ranking: Ranking | None, temperature: float, language: str) -> str:
+    """Return a ranking as bars with the rule that made the probabilities, without any forward pass."""
+    if ranking is None:
+        return note(say(language, "nothing_yet"))
+    share = "head_probability" if ranking.kind == "softmax" else "head_sigmoid"
+    headings = tuple(say(language, key) for key in ("head_label", share, "head_cosine", "head_logit"))
+    rule = say(
+        language,
+        "reading",
+        scale=ranking.logit_scale,
+        bias=f" {ranking.logit_bias:+.1f}" if ranking.logit_bias else "",
+        temperature=temperature,
+        rule=say(language, f"rule_{ranking.kind}", count=len(ranking.labels)),
+    )
+    table = charts.bars(ranking, temperature=temperature, headings=headings)
+    return f'{table}<p class="cost">{escape(rule)}</p>'
+
+
+def _inputs() -> tuple[gr.Image, gr.Textbox, gr.Button]:
+    picture = gr.Image(
+        label=t("picture"), type="filepath", sources=["upload", "webcam", "clipboard"], height=HEIGHT, elem_id="picture"
+    )
+    picture.preprocess = _path_of  # every file reaches core.media, which says in one sentence what is wrong with it
+    labels = gr.Textbox(LABELS, label=t("labels"), lines=2, max_lines=4, submit_btn=False, elem_id="labels")
+    classify = gr.Button(t("classify"), variant="primary", elem_id="classify")
+    return picture, labels, classify
+
+
+def _path_of(payload: Any) -> Any:
+    """Return the path of an uploaded picture, or its bytes where it came inside the request."""
+    if payload is None:
+        return None
+    if payload.url and payload.url.startswith("data:"):
+        return base64.b64decode(payload.url.partition(",")[2])
+    return payload.path
+
+
+def _prompt_inputs(language: gr.State) -> tuple[gr.Textbox, gr.Dropdown]:
+    weights = model_picker(SYSTEM, language)
+    with gr.Accordion(t("prompts_used"), open=False, elem_id="prompts"):
+        chosen = gr.Dropdown(list(TEMPLATES), value=TEMPLATE_SET, label=t("fill_from"), elem_id="template-set")
+        templates = gr.Textbox(
+            "\n".join(TEMPLATES[TEMPLATE_SET]), label=t("templates"), lines=3, max_lines=8, elem_id="templates"
+        )
+    chosen.change(lambda name: "\n".join(TEMPLATES[name]), chosen, templates, **QUIET)
+    return templates, weights
+
+
+def _answer_outputs(answer: gr.State, language: gr.State) -> dict[str, Any]:
+    bars = gr.HTML(elem_id="bars")
+    said = gr.HTML(elem_id="said")
+    cost = gr.HTML(elem_id="cost")
+    with gr.Row():
+        temperature = gr.Slider(0.1, 10, value=1, step=0.1, label=t("temperature"), elem_id="temperature", scale=3)
+        none = gr.Checkbox(label=t("none_of_these"), elem_id="none", scale=2)
+    curve_button = gr.Button(t("score_curve"), size="sm", elem_id="curve-button")
+    curve = gr.Plot(visible=False, show_label=False, elem_id="curve")
+    temperature.change(show, [answer, temperature, language], bars, trigger_mode="always_last", **QUIET)
+    curve_button.click(guarded(_curve), [answer, temperature, language], curve, **QUIET)
+    return {"bars": bars, "said": said, "cost": cost, "temperature": temperature, "none": none}
+
+
+def _curve(ranking: Ranking | None, temperature: float, language: str) -> Any:
+    if ranking is None:
+        raise ValueError(say(language, "nothing_yet"))
+    title, axis = say(language, "curve_title"), say(language, "head_probability")
+    return gr.update(value=charts.temperature_figure(ranking, chosen=temperature, title=title, axis=axis), visible=True)
+
+
+def _example_inputs() -> tuple[gr.Gallery, dict[str, Any]]:
+    """Add the examples, which answer from their stored cosines, and the Toybox."""
+    gallery = gr.Gallery(
+        [str(example.path) for example in examples()],
+        label=t("examples"),
+        columns=len(examples()),
+        height=96,
+        allow_preview=False,
+        object_fit="cover",
+        buttons=[],
+        elem_id="examples",
+    )
+    with gr.Row(elem_id="toybox"):
+        seed = gr.Number(3, label=t("toybox_seed"), precision=0, minimum=0, min_width=90, elem_id="seed")
+        look = gr.Dropdown(list(LOOKS), value=LOOKS[0], label=t("toybox_look"), min_width=110, elem_id="look")
+        draw = gr.Button(t("toybox_draw"), min_width=110, elem_id="draw")
+    return gallery, {"seed": seed, "look": look, "draw": draw}
+
+
+def _stored(language: str, event: gr.SelectData) -> tuple[Any, ...]:
+    return stored_answer(int(event.index), language)
+
+
+def stored_answer(index: int, language: str) -> tuple[Any, ...]:
+    """Return picture, labels, ranking, bars, remark and cost of a shipped example."""
+    example = examples()[index % len(examples())]
+    cost = say(language, "stored", model=example.weights, licence=example.licence)
+    return str(example.path), example.labels, example.ranking, show(example.ranking, 1.0, language), "", f'<p class="cost">{escape(cost)}</p>'
