@@ -2,19 +2,17 @@
 
 Nothing is downloaded unless the caller says so. Published files come from the Hugging Face Hub (HF_ENDPOINT names
 another one) into a folder of their own (CLIP_FAMILY_WEIGHTS names another one), where they can also be put by hand;
-those that other programs left in the hub's cache are used as they are. What arrives stays `.part` until its sha256 is
-right, and a second try goes on where the first one stopped, which huggingface_hub's own cache does not do.
-Files are read without executing pickles.
+those that other programs left in the hub's cache are used as they are. Files are read without executing pickles.
 """
 
-import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from core import hub
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,10 +25,9 @@ WEIGHTS_FILE = "open_clip_model.safetensors"
 OLD_WEIGHTS_FILE = "open_clip_pytorch_model.bin"  # what repositories from before safetensors hold instead
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-SHA256 = re.compile(r"[0-9a-f]{64}")  # the hub's ETag of a large file
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
-Progress = Callable[[int, int], None]  # bytes here, bytes in all
+Progress = hub.Progress
 
 
 class NeedsDownload(ValueError):
@@ -224,7 +221,7 @@ def fetch_all(
     found = {}
     if weights.architecture is None:
         found[CONFIG_FILE] = fetch(weights, CONFIG_FILE, download=download, progress=progress)
-    if weights.tokenizer or (CONFIG_FILE in found and _names_tokenizer(found[CONFIG_FILE])):
+    if weights.tokenizer or (CONFIG_FILE in found and _asks_for_tokenizer(found[CONFIG_FILE])):
         for name in TOKENIZER_FILES:
             found[name] = fetch(weights, name, download=download, progress=progress)
     return found | {WEIGHTS_FILE: fetch(weights, download=download, progress=progress)}
@@ -255,12 +252,6 @@ def _is_named_tensor(item: tuple[Any, Any]) -> bool:
     return isinstance(item[0], str) and isinstance(item[1], torch.Tensor)
 
 
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _names(filename: str) -> tuple[str, ...]:
     """Return the names that a file may have in a repository, best first."""
     return (WEIGHTS_FILE, OLD_WEIGHTS_FILE) if filename == WEIGHTS_FILE else (filename,)
@@ -287,97 +278,33 @@ def _beside(weights: Weights) -> dict[str, Path]:
     return {name: path for name, path in own.items() if path.is_file()}
 
 
-def _names_tokenizer(config: Path) -> bool:
+def _asks_for_tokenizer(config: Path) -> bool:
     """Say whether open_clip's configuration asks for a tokenizer other than CLIP's own."""
     try:
-        return bool(json.loads(config.read_text("utf-8"))["model_cfg"]["text_cfg"].get("hf_tokenizer_name"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        text: dict[str, Any] = json.loads(config.read_text("utf-8"))["model_cfg"]["text_cfg"]
+        own_tower, own_tokenizer = "hf_model_name" in text, "hf_tokenizer_name" in text
+    except (ValueError, KeyError, TypeError):
         raise ValueError(f"{config.name} is not a configuration of open_clip.") from None
+    if own_tower:
+        raise ValueError(
+            "Its text tower is a model of another library; only open_clip's own towers can be opened."
+        )
+    return own_tokenizer
 
 
 def _download(weights: Weights, filename: str, progress: Progress | None) -> Path:
-    """Bring one file from the hub, and say in one sentence what to do where that fails."""
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError
-
+    absent = None
     for name in _names(filename):
         try:
-            return _transfer(weights, name, progress)
-        except HfHubHTTPError as error:
-            if error.response.status_code != 404:
-                raise ValueError(
-                    f"The hub answers {error.response.status_code} for {weights.repo}: check the name, and whether "
-                    "its licence has to be accepted there first."
-                ) from None
-        except (HTTPError, OSError) as error:
-            if getattr(error, "errno", None) and not isinstance(error, ConnectionError):
-                raise ValueError(f"{name} cannot be kept in {folder(weights)}: {error.strerror}.") from None
-            raise ValueError(
-                f"The hub cannot be reached, or went away; what has arrived is kept. Try again, or choose an embedded "
-                f"model, or put {name} of {weights.repo} into {folder(weights)} by hand."
-            ) from None
-    raise ValueError(f"The hub has no {filename} in {weights.repo}; check the name.")
-
-
-def _transfer(weights: Weights, name: str, progress: Progress | None) -> Path:
-    """Bring one file from the hub under its own name, going on where an earlier try stopped."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import WeakFileLock, build_hf_headers
-
-    endpoint = os.environ.get("HF_ENDPOINT") or HUB
-    url = hf_hub_url(weights.repo, name, endpoint=endpoint)
-    about = get_hf_file_metadata(url, endpoint=endpoint)
-    if about.commit_hash is None or about.etag is None:
-        raise ValueError(
-            f"{endpoint} does not answer as a model hub does: check HF_ENDPOINT, and whether this network asks to log in."
-        )
-    target = folder(weights) / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{name}.{about.etag[:16]}.part")  # a file that changed on the hub starts anew
-    with WeakFileLock(target.with_name(f"{name}.lock")):
-        if not target.is_file():  # else another program was faster
-            with part.open("ab") as file:
-                http_get(
-                    url,
-                    file,
-                    resume_size=file.tell(),
-                    headers=build_hf_headers(),
-                    expected_size=about.size,
-                    tqdm_class=_bar(progress),
-                )
-            _check(part, weights.sha256 if name == WEIGHTS_FILE and weights.sha256 else about.etag, name)
-            part.replace(target)
-    return target
-
-
-def _check(part: Path, wanted: str, name: str) -> None:
-    """Remove a file that is not what the hub promised; small text files have no sha256 there."""
-    if SHA256.fullmatch(wanted):
-        if sha256(part) != wanted:
-            part.unlink()
-            raise ValueError(f"{name} arrived damaged and was removed; download it again.")
-    elif name in _names(WEIGHTS_FILE):
-        part.unlink()
-        raise ValueError(f"The hub gives no sha256 for {name}, so it was removed unused.")
-
-
-def _bar(progress: Progress | None) -> Any:
-    """Return what huggingface_hub takes for a progress bar and tells `progress`, or None for its ordinary one."""
-    if progress is None:
-        return None
-
-    class Told:
-        def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
-            self.here, self.total = initial, total or 0
-
-        def __enter__(self) -> "Told":
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def update(self, size: int) -> None:
-            self.here += size
-            progress(self.here, self.total)
-
-    return Told
+            return hub.bring(
+                os.environ.get("HF_ENDPOINT") or HUB,
+                weights.repo or "",
+                name,
+                folder(weights),
+                wanted=weights.sha256 if name == WEIGHTS_FILE else None,
+                large=filename == WEIGHTS_FILE,
+                progress=progress,
+            )
+        except hub.Absent as error:
+            absent = absent or error
+    raise ValueError(str(absent)) from None

@@ -41,9 +41,7 @@ def read_image(source: Source) -> UInt8[np.ndarray, "H W 3"]:
             ) as image:
                 return _to_rgb(image)
     except UnidentifiedImageError:
-        raise ValueError(
-            "This file is not a picture that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF)."
-        ) from None
+        raise ValueError(f"This file is not a picture that can be read ({', '.join(FORMATS)}).") from None
     except FileNotFoundError:
         raise ValueError(f"There is no file {source}.") from None
     except IsADirectoryError:

@@ -42,7 +42,8 @@ ARROWS: dict[str, set[str]] = {
         for task in TASKS
     },
     "core.backbones": {"core.checkpoints", "core.device"},
-    "core.checkpoints": set(),
+    "core.checkpoints": {"core.hub"},
+    "core.hub": set(),
     "core.device": set(),
     "core.prompts": set(),
     "core.viz": set(),

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from core.backbones.clip_model import CompactEmbedding, encode_text, from_tensors, load_tensors
+from core.backbones.tokenizer import clip_tokenizer, count_tokens
 from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
 from core.results import ScoreKind
@@ -145,10 +146,9 @@ class ClipBackbone:
 
     def too_long(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return the texts that the context length cuts off."""
-        if not texts:
-            return ()
-        full = self.tokenize(list(texts))[:, -1] != 0
-        return tuple(text for text, is_full in zip(texts, full.tolist(), strict=True) if is_full)
+        if not isinstance(self.tokenize, SimpleTokenizer):
+            return ()  # the tokenizers of other families cut without telling
+        return tuple(text for text in texts if count_tokens(self.tokenize, text) > self.context_length)
 
     def unseen_words(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return the words that training never showed; always none for a published CLIP with the whole vocabulary."""
@@ -220,6 +220,7 @@ def _preprocess(config: Mapping[str, Any], size: int) -> Preprocess:
 def _tokenizer(config: Mapping[str, Any], length: int, files: Mapping[str, Path]) -> Tokenize:
     """Return CLIP's BPE, or the model's own tokenizer from its files."""
     if "hf_tokenizer_name" not in config:
-        return SimpleTokenizer(context_length=length)
-    folder = files[TOKENIZER_FILES[0]].parent if TOKENIZER_FILES[0] in files else config["hf_tokenizer_name"]
-    return HFTokenizer(str(folder), context_length=length, **(config.get("tokenizer_kwargs") or {}))
+        return clip_tokenizer(length)
+    if TOKENIZER_FILES[0] not in files:  # by its name it would be downloaded without being asked for
+        raise ValueError(f"This CLIP has a tokenizer of its own: put {' and '.join(TOKENIZER_FILES)} beside its weights.")
+    return HFTokenizer(str(files[TOKENIZER_FILES[0]].parent), context_length=length, **(config.get("tokenizer_kwargs") or {}))

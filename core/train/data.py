@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
+from core.backbones.tokenizer import clip_tokenizer
 from core.world.captions import describe, shown
 from core.world.looks import view_as
 from core.world.render import View, render
@@ -149,7 +149,7 @@ def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> Pair
 
 def tokenise(sentences: list[str], context_length: int) -> Int[np.ndarray, "N L"]:
     """Return CLIP's BPE ids, cut to the context length, (N, L) int32."""
-    return SimpleTokenizer(context_length=context_length)(sentences).numpy().astype(np.int32)
+    return clip_tokenizer(context_length)(sentences).numpy().astype(np.int32)
 
 
 def _draw_chunk(chunk: tuple[int, int, int], *, size: int, context_length: int) -> dict[str, np.ndarray]:

@@ -29,7 +29,15 @@ def contrastive_loss(
     else:
         same = (groups[:, None] == groups[None, :]).float()
         targets = same / same.sum(1, keepdim=True)
-    return (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2
+    rows, columns = pair_losses(logits, targets)
+    return (rows + columns) / 2
+
+
+def pair_losses(
+    logits: Float[Tensor, "B B"], targets: Float[Tensor, "B B"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the cross entropy over texts for each image (rows), and over images for each text (columns)."""
+    return F.cross_entropy(logits, targets), F.cross_entropy(logits.T, targets)
 
 
 def class_prompt_loss(

@@ -32,6 +32,11 @@ def open_clip_system(weights: Weights, device: Device, files: Mapping[str, Path]
     return ZeroShotClip(open_clip_backbone(weights, device, files), weights)
 
 
+def ensemble(prompts: Float[Tensor, "L T D"]) -> Float[Tensor, "L D"]:
+    """Average the unit vectors of each label's prompts and normalise again (Sec. 3.1.4)."""
+    return normalize(normalize(prompts, dim=-1).mean(1), dim=-1)
+
+
 class ZeroShotClip:
     """Any CLIP, with free-text labels."""
 
@@ -132,8 +137,7 @@ class ZeroShotClip:
         return self.backbone.encode_texts(texts).reshape(len(labels), len(kept), -1)
 
     def _classifier(self, labels: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "L D"]:
-        """Return a unit vector a label (Sec. 3.1.4)."""
-        return normalize(self._prompts(labels, templates).mean(1), dim=-1)
+        return ensemble(self._prompts(labels, templates))
 
     def _ranking(self, labels: tuple[str, ...], cosines: Float[np.ndarray, " L"]) -> Ranking:
         return Ranking(
