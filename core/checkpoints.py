@@ -125,7 +125,7 @@ WEIGHTS: tuple[Weights, ...] = (
     ),
     _clip("MobileCLIP2-S0/dfndr2b", "timm/MobileCLIP2-S0-OpenCLIP", 74_835_073, APPLE, 71.5, "fastest"),
     _clip("ViT-B-32-256/datacomp_s34b_b86k", DATACOMP, 151_288_833, "MIT", 72.8),
-    _clip("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", 376_857_602, "Apache-2.0", 74.0, SIGLIP),
+    _clip("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", 376_856_066, "Apache-2.0", 74.0, SIGLIP),
 )
 
 

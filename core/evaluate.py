@@ -1,4 +1,4 @@
-"""`python -m core.evaluate SYSTEM [--weights NAME] [--seed N] [--size N] [--photos FOLDER_OR_ZIP] [--json]`.
+"""`python -m core.evaluate SYSTEM [--weights NAME] [--seed N] [--size N] [--photos FOLDER_OR_ZIP] [--card] [--json]`.
 
 Measures a system on pictures that nobody trained on: fresh Toybox seeds, and a folder of photographs. Every share comes
 with its 95 % interval and with what chance would give.
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from core import media, registry
+from core import checkpoints, media, registry
 from core.metrics import top1_accuracy, wilson_interval
 from core.prompts import TEMPLATES
 from core.results import Ranking
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument(
         "--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/..."
     )
+    parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
     started = time.perf_counter()
@@ -51,6 +52,8 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     found["seconds"] = round(time.perf_counter() - started, 1)
+    if arguments.card:
+        _write_card(arguments.system, arguments.weights, found)
     if arguments.json:
         print(json.dumps(found))
         return
@@ -90,6 +93,16 @@ def evaluate_clip(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"clip": evaluate_clip}
+
+
+def _write_card(system: str, name: str | None, figures: dict[str, Any]) -> None:
+    """Put the figures into the card beside a file of weights; ValueError for weights without one."""
+    weights = checkpoints.resolve(system, name)
+    card = weights.card()
+    if not card:
+        raise ValueError(f"{weights.name} has no card to write into.")
+    card["metrics"] = figures
+    weights.path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def _single(seed: int, pairs: str) -> View:

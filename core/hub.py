@@ -75,7 +75,7 @@ def _bring(
 
     url = hf_hub_url(repo, name, endpoint=endpoint)
     about = get_hf_file_metadata(url, endpoint=endpoint)
-    if about.commit_hash is None or about.etag is None:
+    if not (about.commit_hash and about.etag):
         raise ValueError(
             f"{endpoint} does not answer as a model hub does: check HF_ENDPOINT, and whether the network has a log-in."
         )

@@ -114,10 +114,7 @@ def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "H W 3"]:
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    try:
-        image = image.convert("RGB")
-    except ValueError:
-        raise ValueError(f"This picture's colours ({image.mode}) cannot be turned into RGB.") from None
+    image = image.convert("RGB")
     longest = max(image.size)
     if longest > LONGEST_SIDE:
         size = tuple(max(1, round(side * LONGEST_SIDE / longest)) for side in image.size)

@@ -1,7 +1,7 @@
 """A model hub on localhost, in the hub's URL layout: what the published path is tested against.
 
 It answers HEAD with the headers that name a large file's sha256 and size, and GET with ranges; it can hang up in the
-middle, be away, or send other bytes than it promised.
+middle, be away, or send other bytes than it promised. What it serves is a small CLIP in the published key layout.
 """
 
 import hashlib
@@ -12,8 +12,22 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
+from torch import nn
+
+from core.backbones.clip_model import ClipSize, build
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+SMALL = ClipSize(
+    embed_dim=16,
+    image_size=32,
+    vision_layers=1,
+    vision_width=64,
+    patch_size=16,
+    text_width=64,
+    text_layers=1,
+)
 
 
 @dataclass(kw_only=True)
@@ -34,6 +48,12 @@ class Hub:
         return [span for method, path, span in self.asked if method == "GET" and path == name]
 
 
+def small_clip(seed: int = 0, *, quick_gelu: bool = True) -> nn.Module:
+    """Return a small CLIP in evaluation mode with seeded random weights."""
+    torch.manual_seed(seed)
+    return build(SMALL, quick_gelu=quick_gelu).eval()
+
+
 @contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch, folder: str) -> Iterator[Hub]:
     """Serve a hub, and let downloads go there and nowhere else, into `folder`."""
@@ -45,8 +65,12 @@ def serving(monkeypatch: pytest.MonkeyPatch, folder: str) -> Iterator[Hub]:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("CLIP_FAMILY_WEIGHTS", folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1024)  # so that a cut body leaves something
-    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)  # between its retries
+    monkeypatch.setattr(
+        "huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1024
+    )  # so that a cut body leaves something
+    monkeypatch.setattr(
+        "huggingface_hub.file_download.time.sleep", lambda seconds: None
+    )  # between its retries
     try:
         yield hub
     finally:

@@ -115,7 +115,7 @@ class ClipBackbone:
         """Whether its logits mean softmax over labels or a sigmoid each."""
         return "softmax" if self.model.logit_bias is None else "sigmoid"
 
-    def encode_images(self, pictures: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Float[Tensor, "N D"]:
+    def encode_images(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[Tensor, "N D"]:
         """Encode pictures of any sizes in batches, normalised, on the CPU."""
         batches = [pictures[i : i + IMAGE_BATCH] for i in range(0, len(pictures), IMAGE_BATCH)]
         encoded = [self.encode_inputs(torch.stack([self.preprocess(one) for one in batch])) for batch in batches]

@@ -54,7 +54,7 @@ class ZeroShotClip:
 
     def rank_many(
         self,
-        images: Sequence[UInt8[np.ndarray, "H W 3"]],
+        images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
         labels: Sequence[str],
         *,
         templates: Sequence[str] = BARE,
@@ -62,7 +62,7 @@ class ZeroShotClip:
         """Score each label against each picture."""
         return self.rank_encoded(self.encode(images), labels, templates=templates)
 
-    def encode(self, images: Sequence[UInt8[np.ndarray, "H W 3"]]) -> Float[np.ndarray, "N D"]:
+    def encode(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "N D"]:
         """Return unit vectors for pictures, to be ranked against several sets of labels."""
         return self.backbone.encode_images(images).numpy()
 
@@ -81,7 +81,7 @@ class ZeroShotClip:
         return (self._prompts(labels, templates) @ feature).numpy()
 
     def pair_matrix(
-        self, images: Sequence[UInt8[np.ndarray, "H W 3"]], captions: Sequence[str]
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str]
     ) -> PairMatrix:
         """Return all pictures against all captions, with the training loss of that batch where it is square."""
         if not images or not captions:

@@ -1,0 +1,155 @@
+"""A walk through the zero-shot tab in a real browser, with every outside request blocked."""
+
+import re
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import app
+from core.world.picture import picture
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+HARMLESS = re.compile("WebGPU|Vega|ReadPixels|WebGL|favicon|manifest", re.IGNORECASE)
+SECONDS = 1000
+PATIENCE = 60 * SECONDS
+
+
+@pytest.fixture(scope="module")
+def address():
+    demo = app.build()
+    _, local, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.launch_settings())
+    yield local
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+class Visit:
+    """One page, with what it asked of the outside world and what it complained of."""
+
+    def __init__(self, browser: Browser, address: str, **context: object) -> None:
+        self.context = browser.new_context(**({"viewport": {"width": 1024, "height": 768}} | context))
+        self.page: Page = self.context.new_page()
+        self.outside: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.route("**/*", self._route)
+        self.page.goto(address)
+        expect(self.page.locator("#classify")).to_be_visible(timeout=PATIENCE)
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and not HARMLESS.search(text):
+            self.errors.append(text)
+
+    def _route(self, route) -> None:
+        if re.match(r"(https?://(127\.0\.0\.1|localhost)[:/])|data:|blob:", route.request.url):
+            route.continue_()
+        else:
+            self.outside.append(route.request.url)
+            route.abort()
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.outside == []
+        assert self.errors == []
+
+
+@pytest.fixture
+def visit(browser, address):
+    opened = Visit(browser, address)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    path = tmp_path_factory.mktemp("scene") / "scene.png"
+    Image.fromarray(picture(12, 240, count=1).rgb).save(path)
+    return path
+
+
+def upload(page: Page, path) -> None:
+    page.set_input_files("#picture input[type=file]", path)
+    expect(page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+
+
+def classify(page: Page) -> None:
+    page.click("#classify")
+    expect(page.locator("#bars table.bars")).to_be_visible(timeout=PATIENCE)
+
+
+def test_an_example_answers_and_the_page_shows_bars_without_scrolling(visit):
+    visit.page.locator("#examples button").nth(0).click()
+    bars = visit.page.locator("#bars table.bars")
+    expect(bars).to_be_visible(timeout=PATIENCE)
+    box = bars.bounding_box()
+    assert box["y"] + box["height"] < 768
+    expect(visit.page.locator("#cost")).to_contain_text("no model loaded")
+
+
+def test_an_uploaded_picture_is_classified_and_the_slider_re_ranks(visit, scene):
+    upload(visit.page, scene)
+    visit.page.fill("#labels textarea", "car, tree, mug")
+    classify(visit.page)
+    expect(visit.page.locator("#bars tbody tr")).to_have_count(3)
+    before = visit.page.locator("#bars").inner_text()
+    visit.page.fill("#temperature input[type=number]", "8")
+    visit.page.locator("#temperature input[type=number]").blur()
+    expect(visit.page.locator("#bars")).not_to_have_text(before, timeout=PATIENCE)
+
+
+def test_bad_input_is_one_sentence_and_nothing_is_lost(visit, tmp_path):
+    visit.page.click("#classify")
+    expect(visit.page.get_by_text("There is no picture yet")).to_be_visible(timeout=PATIENCE)
+    assert "dog" in visit.page.input_value("#labels textarea")
+
+
+def test_every_lesson_answers(visit, scene):
+    page = visit.page
+    upload(page, scene)
+    page.get_by_role("tab", name="Where did it look").click()
+    page.click("#look-button")
+    expect(page.locator("#maps img")).not_to_have_count(0, timeout=PATIENCE)
+    page.get_by_role("tab", name="Prompt lab").click()
+    page.click("#prompts-button")
+    expect(page.locator("#prompt-figure .js-plotly-plot")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("tab", name="Pairs").click()
+    page.click("#matrix-button")
+    expect(page.locator("#matrix-said")).to_contain_text("Contrastive loss", timeout=PATIENCE)
+    page.get_by_role("tab", name="Make it fail").click()
+    for name in ("typographic", "blank", "negation", "counting", "sides", "crop", "unseen"):
+        before = page.locator("#fail-said").inner_text()
+        page.click(f"#fail-{name}")
+        expect(page.locator("#fail-said")).not_to_have_text(before or "-", timeout=PATIENCE)
+
+
+def test_keys_open_the_lessons(visit):
+    visit.page.keyboard.press("Alt+3")
+    expect(visit.page.locator("#prompts-button")).to_be_visible(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("settings", [{"locale": "zh-CN"}, {"color_scheme": "dark"}], ids=["chinese", "dark"])
+def test_chinese_and_dark_pages_work(browser, address, settings):
+    visit = Visit(browser, address, **settings)
+    if "locale" in settings:
+        expect(visit.page.locator("#classify")).to_have_text("分类")
+    visit.page.locator("#examples button").nth(1).click()
+    expect(visit.page.locator("#bars table.bars")).to_be_visible(timeout=PATIENCE)
+    if "locale" in settings:
+        expect(visit.page.locator("#bars")).to_contain_text("概率")
+    visit.close()
