@@ -1,4 +1,4 @@
-"""`python -m core list`, and `python -m core SYSTEM INPUT... [--labels "a,b"] [--weights NAME] [--json] [--out FOLDER]`.
+"""`python -m core list`; `python -m core SYSTEM INPUT... [--labels "a,b"] [--weights NAME] [--json] [--out FOLDER]`.
 
 The same functions as the app's. Bad input gets one sentence and exit code 2; the other inputs are still answered.
 """

@@ -1,7 +1,7 @@
 """`python -m core.bench [NAME] [--json]`: how much faster, as a ratio measured in one run against a named alternative.
 
-Both sides take turns, so that whatever else the machine does falls on both. Weights are random and seeded: speed does not
-depend on them. A speed-up is the alternative's time over ours; `start` is ours over the alternative's.
+Both sides take turns, so that whatever else the machine does falls on both. Weights are random and seeded: speed does
+not depend on them. A speed-up is the alternative's time over ours; `start` is ours over the alternative's.
 """
 
 import argparse
@@ -26,12 +26,7 @@ LABELS = ("dog", "cat", "bird", "car", "truck", "airplane", "ship", "horse", "fr
 TEMPLATE = "a photo of a {}."
 PICTURES = 48
 START_SECONDS = 60
-BARE_APP = (
-    "import gradio as gr\n"
-    "with gr.Blocks() as demo:\n"
-    "    gr.Textbox()\n"
-    "demo.launch(server_port={port})\n"
-)
+BARE_APP = "import gradio as gr\nwith gr.Blocks() as demo:\n    gr.Textbox()\ndemo.launch(server_port={port})\n"
 
 
 def main() -> None:
@@ -81,7 +76,7 @@ def report(ours: list[float], alternative: list[float], name: str, *, inverse: b
 
 
 def zero_shot_cold() -> dict[str, Any]:
-    """Ten labels never seen before, against open_clip's own encode_text on prompts padded to 77 tokens."""
+    """Encode ten labels never seen before, against open_clip's own encode_text on prompts padded to 77 tokens."""
     import torch
     from torch.nn.functional import normalize
 
@@ -102,7 +97,7 @@ def zero_shot_cold() -> dict[str, Any]:
 
 
 def zero_shot_warm() -> dict[str, Any]:
-    """The same ten labels again: image and answer, against encoding the image alone; and an eleventh label."""
+    """Ask the same ten labels again, against encoding the image alone; then an eleventh label."""
     from core.checkpoints import Weights
     from core.zero_shot.clip import ZeroShotClip
 
@@ -124,14 +119,12 @@ def zero_shot_warm() -> dict[str, Any]:
 
 
 def bulk_images() -> dict[str, Any]:
-    """A folder of JPEGs to embeddings, against open_clip's batched loop and transformers' zero-shot pipeline."""
+    """Embed a folder of JPEGs, against open_clip's batched loop and transformers' zero-shot pipeline."""
     backbone = _random_backbone()
     with tempfile.TemporaryDirectory() as folder:
         files = _write_jpegs(Path(folder))
         pipeline = _pipeline()
-        ours, loop = paired(
-            lambda: _embed_ours(backbone, files), lambda: _embed_open_clip(backbone, files), repeats=5
-        )
+        ours, loop = paired(lambda: _embed_ours(backbone, files), lambda: _embed_open_clip(backbone, files), repeats=5)
         ours_again, piped = paired(
             lambda: _embed_ours(backbone, files),
             lambda: pipeline([str(file) for file in files], candidate_labels=list(LABELS)),
@@ -143,7 +136,7 @@ def bulk_images() -> dict[str, Any]:
 
 
 def start() -> dict[str, Any]:
-    """`python app.py` to its first HTTP 200, against a bare Gradio app of one textbox."""
+    """Start `python app.py` up to its first HTTP 200, against a bare Gradio app of one textbox."""
     with tempfile.TemporaryDirectory() as folder:
         bare = Path(folder) / "bare.py"
         ours, theirs = paired(

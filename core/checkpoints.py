@@ -69,9 +69,7 @@ class Weights:
 
 
 def _embedded(name: str, note: str) -> Weights:
-    return Weights(
-        name=name, system="clip", path=ASSETS / f"{name}.safetensors", licence="Apache-2.0", note=note
-    )
+    return Weights(name=name, system="clip", path=ASSETS / f"{name}.safetensors", licence="Apache-2.0", note=note)
 
 
 def _clip(name: str, repo: str, parameters: int, licence: str, top1: float, note: str = "") -> Weights:
@@ -150,24 +148,18 @@ def resolve(system: str, name: str | None = None) -> Weights:
         if weights.system == system and weights.name in (name, spelled):
             return weights
     if on_hub := HUB_NAME.fullmatch(name):
-        return Weights(
-            name=name, system=system, repo=on_hub[1], note="architecture and tokenizer from the hub"
-        )
+        return Weights(name=name, system=system, repo=on_hub[1], note="architecture and tokenizer from the hub")
     path = Path(name).expanduser()
     if path.is_file():
         return Weights(name=path.name, system=system, path=path.resolve())
     if path.suffix.lower() in ENDINGS:
         raise ValueError(f"There is no file {name}.")
-    raise ValueError(
-        f"Unknown weights {name!r}; there are {', '.join(names(system))}, hf-hub:NAME, or a file."
-    )
+    raise ValueError(f"Unknown weights {name!r}; there are {', '.join(names(system))}, hf-hub:NAME, or a file.")
 
 
 def describe(weights: Weights) -> str:
     """Say how large the weights are and under which licence, before anything is downloaded."""
-    size = (
-        f"about {weights.size_bytes / 1e6:.0f} MB" if weights.size_bytes else "a size that the hub will tell"
-    )
+    size = f"about {weights.size_bytes / 1e6:.0f} MB" if weights.size_bytes else "a size that the hub will tell"
     return f"{weights.name}: {size}, licence {weights.licence}"
 
 
@@ -203,15 +195,11 @@ def fetch(
     if weights.repo is None:
         raise ValueError(f"The file {weights.path} is missing; check the project out again.")
     if not download:
-        raise NeedsDownload(
-            f"{describe(weights)}; it is not on this computer yet, and is downloaded only on request."
-        )
+        raise NeedsDownload(f"{describe(weights)}; it is not on this computer yet, and is downloaded only on request.")
     return _download(weights, filename, progress)
 
 
-def fetch_all(
-    weights: Weights, *, download: bool = False, progress: Progress | None = None
-) -> dict[str, Path]:
+def fetch_all(weights: Weights, *, download: bool = False, progress: Progress | None = None) -> dict[str, Path]:
     """Return the paths of every file that opening the weights needs, by file name; errors as in `fetch`.
 
     The small files come first, so that what cannot be opened is known before the large one is downloaded.
@@ -286,9 +274,7 @@ def _asks_for_tokenizer(config: Path) -> bool:
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{config.name} is not a configuration of open_clip.") from None
     if own_tower:
-        raise ValueError(
-            "Its text tower is a model of another library; only open_clip's own towers can be opened."
-        )
+        raise ValueError("Its text tower is a model of another library; only open_clip's own towers can be opened.")
     return own_tokenizer
 
 

@@ -41,9 +41,7 @@ class Device:
         if self.name != "cuda":
             return f"{self.name}: memory is shared with the computer"
         free, total = torch.cuda.mem_get_info()
-        return (
-            f"{torch.cuda.get_device_name()}: {(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB in use"
-        )
+        return f"{torch.cuda.get_device_name()}: {(total - free) / 2**30:.1f} of {total / 2**30:.1f} GiB in use"
 
 
 def choose(wanted: str | None = None) -> Device:
@@ -59,12 +57,8 @@ def choose(wanted: str | None = None) -> Device:
         have = ", ".join(name for name in KINDS if present[name])
         raise ValueError(f"The device {asked!r} is not there; this machine has: {have}.")
     name = asked or next(name for name in ("cuda", "mps", "cpu") if present[name])
-    reason = (
-        "it was asked for" if asked else {"cuda": "a CUDA GPU is there"}.get(name, "no CUDA GPU is there")
-    )
+    reason = "it was asked for" if asked else {"cuda": "a CUDA GPU is there"}.get(name, "no CUDA GPU is there")
     dtype = None
-    if (
-        name == "cuda"
-    ):  # float16 overflows where bfloat16 does not; older cards only emulate the latter, slowly
+    if name == "cuda":  # float16 overflows where bfloat16 does not; older cards only emulate the latter, slowly
         dtype = "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     return Device(name=name, autocast_dtype=dtype, reason=f"{name}, because {reason}")

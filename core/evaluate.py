@@ -39,9 +39,7 @@ def main() -> None:
     parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
     parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures (default: 0)")
     parser.add_argument("--size", type=int, default=1000, help="Toybox pictures a figure (default: 1000)")
-    parser.add_argument(
-        "--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/..."
-    )
+    parser.add_argument("--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/...")
     parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
@@ -122,9 +120,7 @@ def _by_split(rankings: Sequence[Ranking], truths: Sequence[str]) -> tuple[float
     shares = []
     for wanted in (True, False):
         chosen = [i for i, name in enumerate(truths) if (name in BASE) == wanted]
-        shares.append(
-            top1_accuracy([rankings[i] for i in chosen], [truths[i] for i in chosen]) if chosen else None
-        )
+        shares.append(top1_accuracy([rankings[i] for i in chosen], [truths[i] for i in chosen]) if chosen else None)
     return shares[0], shares[1]
 
 
@@ -230,9 +226,7 @@ def _counted(seed: int) -> tuple[np.ndarray, tuple[str, ...], str]:
 def _negated(seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     """Return a picture with 'a photo without X', X absent, against 'a photo with X'."""
     view = _single(seed, "seen")
-    other = CATEGORIES[
-        (CATEGORIES.index(_category(view)) + 1 + seed % (len(CATEGORIES) - 1)) % len(CATEGORIES)
-    ]
+    other = CATEGORIES[(CATEGORIES.index(_category(view)) + 1 + seed % (len(CATEGORIES) - 1)) % len(CATEGORIES)]
     return view.rgb, (f"a photo without a {other}", f"a photo with a {other}")
 
 

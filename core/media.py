@@ -36,9 +36,7 @@ def read_image(source: Source) -> UInt8[np.ndarray, "H W 3"]:
             return _to_rgb(source)
         with warnings.catch_warnings():  # Pillow warns of bombs at its own, smaller limit
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            ) as image:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
                 return _to_rgb(image)
     except UnidentifiedImageError:
         raise ValueError(f"This file is not a picture that can be read ({', '.join(FORMATS)}).") from None

@@ -13,9 +13,7 @@ from core.results import Ranking
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 
 
-def top1_accuracy(
-    rankings: Sequence[Ranking], truths: Sequence[str], *, among: Sequence[Sequence[str]] = ()
-) -> float:
+def top1_accuracy(rankings: Sequence[Ranking], truths: Sequence[str], *, among: Sequence[Sequence[str]] = ()) -> float:
     """Return the share of N pictures whose best label is the true one.
 
     `among` restricts picture i to the labels among[i]. Raises ValueError for no pictures or unequal lengths.

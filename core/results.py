@@ -19,13 +19,9 @@ ScoreKind = Literal["softmax", "sigmoid"]
 
 def _require(array: np.ndarray, name: str, dtype: type, shape: tuple[int | None, ...]) -> None:
     """Raise ValueError unless `array` has this dtype and shape; None in `shape` fits any length."""
-    fits = array.ndim == len(shape) and all(
-        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
-    )
+    fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
     if not fits or array.dtype != np.dtype(dtype):
-        raise ValueError(
-            f"wanted {name} as {np.dtype(dtype).name} {shape}, got {array.dtype.name} {array.shape}"
-        )
+        raise ValueError(f"wanted {name} as {np.dtype(dtype).name} {shape}, got {array.dtype.name} {array.shape}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,9 +79,7 @@ class LabelMap:
     def __post_init__(self) -> None:
         _require(self.ids, "ids", np.int32, (None, None))
         if self.ids.size and (self.ids.min() < -1 or self.ids.max() >= len(self.labels)):
-            raise ValueError(
-                f"wanted ids from -1 to {len(self.labels) - 1}, got {self.ids.min()} to {self.ids.max()}"
-            )
+            raise ValueError(f"wanted ids from -1 to {len(self.labels) - 1}, got {self.ids.min()} to {self.ids.max()}")
 
     def mask(self, index: int) -> np.ndarray:
         """Return the pixels of one label, (H, W) bool."""

@@ -53,7 +53,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "matrix": ("Pairs", "配对矩阵"),
     "matrix_count": ("Pictures and captions", "图片与文字对数"),
     "matrix_files": ("Your own pictures (else Toybox scenes)", "自己的图片（否则使用玩具世界场景）"),
-    "matrix_captions": ("One caption a line, in the pictures' order (else file names)", "每行一条文字，按图片顺序（否则用文件名）"),
+    "matrix_captions": (
+        "One caption a line, in the pictures' order (else file names)",
+        "每行一条文字，按图片顺序（否则用文件名）",
+    ),
     "matrix_run": ("Compare all with all", "全部两两比较"),
     "matrix_title": ("Cosine of every picture with every caption", "每张图片与每条文字的余弦相似度"),
     "matrix_loss": (
@@ -127,7 +130,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "图中空无一物，softmax 仍给“{best}”{share:.0%}：它必须把 100% 分给这些标签。",
     ),
     "said_negation": (
-        "“with” {yes:+.3f}, “without” {no:+.3f}: the cosines differ by {gap:.3f}. The noun counts, “without” hardly does.",
+        "“with” {yes:+.3f}, “without” {no:+.3f}: the cosines differ by {gap:.3f}. The noun counts, “without” hardly.",
         "“有”{yes:+.3f}，“没有”{no:+.3f}：余弦只差 {gap:.3f}。起作用的是名词，而非“没有”。",
     ),
     "said_counting": (
@@ -135,7 +138,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "图中有 {true} 个球；它说“{best}”（{share:.0%}）。",
     ),
     "said_crop": (
-        "“{label}”: {before:.0%} for the whole picture, {after:.0%} on a wide canvas, of whose width it sees {seen:.0%}.",
+        "“{label}”: {before:.0%} for the whole picture, {after:.0%} on a wide canvas, of which it sees {seen:.0%}.",
         "“{label}”：原图 {before:.0%}，放在宽画布上 {after:.0%}；网络只看到画布宽度的 {seen:.0%}。",
     ),
     "said_unseen": (
@@ -171,7 +174,7 @@ WORDS: dict[str, tuple[str, str]] = {
 def translations() -> gr.I18n:
     """Return the words for gr.I18n."""
     english, chinese = ({key: pair[i] for key, pair in WORDS.items()} for i in range(len(LANGUAGES)))
-    return gr.I18n(en=english, **{locale: chinese for locale in CHINESE_LOCALES})
+    return gr.I18n(en=english, **dict.fromkeys(CHINESE_LOCALES, chinese))
 
 
 t = translations()

@@ -183,4 +183,11 @@ def stored_answer(index: int, language: str) -> tuple[Any, ...]:
     """Return picture, labels, ranking, bars, remark and cost of a shipped example."""
     example = examples()[index % len(examples())]
     cost = say(language, "stored", model=example.weights, licence=example.licence)
-    return str(example.path), example.labels, example.ranking, show(example.ranking, 1.0, language), "", f'<p class="cost">{escape(cost)}</p>'
+    return (
+        str(example.path),
+        example.labels,
+        example.ranking,
+        show(example.ranking, 1.0, language),
+        "",
+        f'<p class="cost">{escape(cost)}</p>',
+    )

@@ -52,14 +52,18 @@ def typographic(
     painted = overlay.paint_word(picture, word.strip())
     before, after = model.rank_many([picture, painted], asked, templates=templates)
     place = asked.index(word.strip())
-    return painted, after, say(
-        language,
-        "said_typographic",
-        word=word.strip(),
-        before=before.probabilities()[place],
-        after=after.probabilities()[place],
-        first=before.best,
-        now=after.best,
+    return (
+        painted,
+        after,
+        say(
+            language,
+            "said_typographic",
+            word=word.strip(),
+            before=before.probabilities()[place],
+            after=after.probabilities()[place],
+            first=before.best,
+            now=after.best,
+        ),
     )
 
 
@@ -167,9 +171,7 @@ def _runner(name: str) -> Callable[..., tuple[np.ndarray, str, str]]:
         picture = None if name in NEEDS_NO_PICTURE else media.read_image(source)
         asked, kept = parse_labels(labels), check_templates(templates.splitlines())
         used, ranking, words = FAILURES[name](load(SYSTEM, weights), picture, asked, kept, word, language)
-        headings = tuple(
-            say(language, key) for key in ("head_label", "head_probability", "head_cosine", "head_logit")
-        )
+        headings = tuple(say(language, key) for key in ("head_label", "head_probability", "head_cosine", "head_logit"))
         return used, charts.bars(ranking, headings=headings, most=6), note(words)
 
     return run

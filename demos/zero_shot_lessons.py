@@ -79,11 +79,11 @@ def heat_maps(source: Any, labels: str, templates: str, weights: str, language: 
     ranking = model.rank(picture, parse_labels(labels), templates=kept)
     best = [ranking.labels[int(i)] for i in ranking.order()[:MOST_MAPS]]
     shown = [(overlay.frame(picture, model.crop_box(picture)), say(language, "sees"))]
-    maps = {method: model.heat_maps(picture, best, templates=kept, method=method) for method in ("gradient", "occlusion")}
+    maps = {
+        method: model.heat_maps(picture, best, templates=kept, method=method) for method in ("gradient", "occlusion")
+    }
     for index, label in enumerate(best):
-        shown += [
-            (overlay.heat(picture, maps[method][index]), f"{label}: {say(language, method)}") for method in maps
-        ]
+        shown += [(overlay.heat(picture, maps[method][index]), f"{label}: {say(language, method)}") for method in maps]
     return shown
 
 
@@ -110,9 +110,7 @@ def compare_all(
     else:
         right = int((matrix.cosines.argmax(1) == np.arange(len(pictures))).sum())
         chance = float(np.log(len(pictures)))
-        words = say(
-            language, "matrix_loss", loss=matrix.loss, chance=chance, right=right, count=len(pictures)
-        )
+        words = say(language, "matrix_loss", loss=matrix.loss, chance=chance, right=right, count=len(pictures))
     gallery = [(picture, f"{i + 1}") for i, picture in enumerate(pictures)]
     return gr.update(value=figure, visible=True), gallery, note(words)
 
@@ -123,7 +121,7 @@ def classify_many(
     templates: str,
     weights: str,
     language: str,
-    progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio's way to ask for one
+    progress: gr.Progress = gr.Progress(),
 ) -> tuple[list[list[Any]], str, str]:
     """Return a table with the best label for each picture, a CSV file with every score, and how long it took."""
     asked, kept = parse_labels(labels), check_templates(templates.splitlines())
@@ -134,14 +132,18 @@ def classify_many(
     scores: list[list[Any]] = []
     for name, picture in progress.tqdm(list(_picture_files(files)), unit="pictures"):
         try:
-            ranking = model.rank(media.read_image(picture) if isinstance(picture, str) else picture(), asked, templates=kept)
+            ranking = model.rank(
+                media.read_image(picture) if isinstance(picture, str) else picture(), asked, templates=kept
+            )
         except ValueError as error:
             failed.append((name, str(error)))
             continue
         shares = ranking.probabilities()
         first = int(ranking.order()[0])
         rows.append([name, ranking.best, f"{shares[first]:.1%}", f"{ranking.cosines[first]:+.3f}"])
-        scores += [[name, label, float(c), float(p)] for label, c, p in zip(asked, ranking.cosines, shares, strict=True)]
+        scores += [
+            [name, label, float(c), float(p)] for label, c, p in zip(asked, ranking.cosines, shares, strict=True)
+        ]
     seconds = time.perf_counter() - started
     rows += [[name, reason, "", ""] for name, reason in failed]
     words = say(
@@ -252,7 +254,9 @@ def _picture_files(files: list[str] | None):
         else:
             found.append((Path(file).name, file))
     if len(found) > MOST_PICTURES:
-        raise ValueError(f"Give at most {MOST_PICTURES} pictures here; these are {len(found)}. The command line takes more.")
+        raise ValueError(
+            f"Give at most {MOST_PICTURES} pictures here; these are {len(found)}. The command line takes more."
+        )
     yield from found
 
 

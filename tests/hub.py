@@ -65,12 +65,8 @@ def serving(monkeypatch: pytest.MonkeyPatch, folder: str) -> Iterator[Hub]:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setenv("CLIP_FAMILY_WEIGHTS", folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(
-        "huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1024
-    )  # so that a cut body leaves something
-    monkeypatch.setattr(
-        "huggingface_hub.file_download.time.sleep", lambda seconds: None
-    )  # between its retries
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1024)  # so that a cut body leaves something
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)  # between its retries
     try:
         yield hub
     finally:

@@ -37,10 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "core": set(),
     "core.results": set(),
     "core.registry": {"core.checkpoints", "core.device"},
-    **{
-        f"core.{task}": {"core.backbones", "core.prompts", "core.checkpoints", "core.device"}
-        for task in TASKS
-    },
+    **{f"core.{task}": {"core.backbones", "core.prompts", "core.checkpoints", "core.device"} for task in TASKS},
     "core.backbones": {"core.checkpoints", "core.device"},
     "core.checkpoints": {"core.hub"},
     "core.hub": set(),

@@ -253,9 +253,7 @@ def test_safetensors_and_state_dicts_are_read(tmp_path):
     tensors = {"a": torch.arange(3), "b": torch.ones(2, 2)}
     save_file(tensors, tmp_path / "a.SAFETENSORS")
     torch.save(tensors, tmp_path / "a.pt")
-    torch.save(
-        {"epoch": 3, "state_dict": {f"module.{key}": t for key, t in tensors.items()}}, tmp_path / "b.pt"
-    )
+    torch.save({"epoch": 3, "state_dict": {f"module.{key}": t for key, t in tensors.items()}}, tmp_path / "b.pt")
     for name in ("a.SAFETENSORS", "a.pt", "b.pt"):
         found = checkpoints.read_tensors(tmp_path / name)
         assert found.keys() == tensors.keys()
@@ -295,9 +293,7 @@ def zipped_text(path) -> None:
         ("nothing.pt", lambda path: torch.save({}, path)),
     ],
 )
-def test_what_is_no_file_of_weights_is_refused_in_one_sentence_and_runs_nothing(
-    tmp_path, name, write, capsys
-):
+def test_what_is_no_file_of_weights_is_refused_in_one_sentence_and_runs_nothing(tmp_path, name, write, capsys):
     path = tmp_path / name
     write(path)
     with pytest.raises(ValueError, match=r"is not a file of weights|holds no named tensors") as caught:

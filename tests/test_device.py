@@ -72,7 +72,5 @@ def test_a_gpu_is_used_and_tells_its_memory():
     found = choose("cuda")
     assert "GiB in use" in found.memory()
     with found.autocast():
-        product = torch.ones(2, 2, device=found.torch_device()) @ torch.ones(
-            2, 2, device=found.torch_device()
-        )
+        product = torch.ones(2, 2, device=found.torch_device()) @ torch.ones(2, 2, device=found.torch_device())
     assert product.dtype == getattr(torch, found.autocast_dtype)

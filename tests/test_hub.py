@@ -54,9 +54,7 @@ def test_nothing_is_downloaded_unless_asked_for(hub, published, reference):
 def test_a_file_is_downloaded_once_and_progress_is_told(hub, published, reference):
     hub.files[REMOTE] = published
     told = []
-    path = checkpoints.fetch(
-        reference, download=True, progress=lambda here, total: told.append((here, total))
-    )
+    path = checkpoints.fetch(reference, download=True, progress=lambda here, total: told.append((here, total)))
     assert path.read_bytes() == published
     assert [here for here, _ in told] == sorted(here for here, _ in told)
     assert len(told) > 1
@@ -94,9 +92,7 @@ def test_a_second_try_goes_on_where_the_first_one_died(hub, published, reference
 
     hub.away, hub.asked = False, []
     told = []
-    path = checkpoints.fetch(
-        reference, download=True, progress=lambda here, total: told.append((here, total))
-    )
+    path = checkpoints.fetch(reference, download=True, progress=lambda here, total: told.append((here, total)))
     assert path.read_bytes() == published
     assert hub.gets(REMOTE) == [f"bytes={kept}-"]
     assert told[0][0] > kept
@@ -237,8 +233,7 @@ def test_two_who_download_at_once_get_one_whole_file(hub, published, reference):
     hub.files[REMOTE] = published
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(checkpoints.fetch(reference, download=True)))
-        for _ in range(4)
+        threading.Thread(target=lambda: found.append(checkpoints.fetch(reference, download=True))) for _ in range(4)
     ]
     for thread in threads:
         thread.start()

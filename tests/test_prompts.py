@@ -21,7 +21,15 @@ def test_braces_in_a_label_do_no_harm():
 
 
 def test_labels_are_split_at_commas_semicolons_and_lines_in_both_scripts():
-    assert parse_labels("dog, cat;car\nred  ball，狗、猫；车, dog") == ("dog", "cat", "car", "red ball", "狗", "猫", "车")
+    assert parse_labels("dog, cat;car\nred  ball，狗、猫；车, dog") == (
+        "dog",
+        "cat",
+        "car",
+        "red ball",
+        "狗",
+        "猫",
+        "车",
+    )
 
 
 @pytest.mark.parametrize("text", ["", "  ", ",,;\n"])

@@ -101,9 +101,7 @@ def test_a_file_that_was_written_anew_is_opened_anew(opened, files):
 
 def test_two_browsers_at_once_open_a_model_once(opened, files):
     found = []
-    threads = [
-        threading.Thread(target=lambda: found.append(registry.load("fake", files[0]))) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(registry.load("fake", files[0]))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

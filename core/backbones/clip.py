@@ -1,8 +1,8 @@
 """A CLIP ready for use: pictures and texts in, unit vectors out, whatever file it was opened from.
 
 Embedded files, OpenAI's and others in their key layout become the same classes (clip_model.py); files of other
-architectures (PE, MobileCLIP, SigLIP) become open_clip's. Preprocessing follows openai/CLIP clip/clip.py: Pillow resizes
-the uint8 picture, because resizing tensors gives other numbers.
+architectures (PE, MobileCLIP, SigLIP) become open_clip's. Preprocessing follows openai/CLIP clip/clip.py: Pillow
+resizes the uint8 picture, because resizing tensors gives other numbers.
 
 Legend: N pictures, M texts, D embedding size, S side of the network's input.
 """
@@ -222,5 +222,9 @@ def _tokenizer(config: Mapping[str, Any], length: int, files: Mapping[str, Path]
     if "hf_tokenizer_name" not in config:
         return clip_tokenizer(length)
     if TOKENIZER_FILES[0] not in files:  # by its name it would be downloaded without being asked for
-        raise ValueError(f"This CLIP has a tokenizer of its own: put {' and '.join(TOKENIZER_FILES)} beside its weights.")
-    return HFTokenizer(str(files[TOKENIZER_FILES[0]].parent), context_length=length, **(config.get("tokenizer_kwargs") or {}))
+        raise ValueError(
+            f"This CLIP has a tokenizer of its own: put {' and '.join(TOKENIZER_FILES)} beside its weights."
+        )
+    return HFTokenizer(
+        str(files[TOKENIZER_FILES[0]].parent), context_length=length, **(config.get("tokenizer_kwargs") or {})
+    )

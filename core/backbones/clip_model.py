@@ -116,7 +116,9 @@ def is_causal(model: nn.Module) -> bool:
     """Say whether a text feature depends on nothing after its end-of-text token."""
     tower = getattr(model, "text", model)
     pool = getattr(tower, "text_pool_type", getattr(tower, "pool_type", None))
-    return getattr(tower, "attn_mask", None) is not None and pool == "argmax" and getattr(tower, "cls_emb", None) is None
+    return (
+        getattr(tower, "attn_mask", None) is not None and pool == "argmax" and getattr(tower, "cls_emb", None) is None
+    )
 
 
 def encode_text(model: nn.Module, tokens: Int[Tensor, "M L"]) -> Float[Tensor, "M D"]:

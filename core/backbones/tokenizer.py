@@ -1,7 +1,7 @@
 """CLIP's byte-pair encoding, token for token as openai/CLIP clip/simple_tokenizer.py gives it.
 
-open_clip ships the vocabulary and the algorithm; it only spells the start and end tokens differently, which matters when
-a text contains them. The end token is the highest id, by which the text tower finds the end.
+open_clip ships the vocabulary and the algorithm; it only spells the start and end tokens differently, which matters
+when a text contains them. The end token is the highest id, by which the text tower finds the end.
 """
 
 import functools

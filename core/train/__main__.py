@@ -11,9 +11,7 @@ from core.train.recipes import RECIPES
 
 def main() -> None:
     """Run one recipe."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.train", description="Train weights that the app ships."
-    )
+    parser = argparse.ArgumentParser(prog="python -m core.train", description="Train weights that the app ships.")
     parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
     length = parser.add_mutually_exclusive_group()

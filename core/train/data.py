@@ -85,15 +85,15 @@ class Pairs:
 
 def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
     """Draw `count` Toybox pictures with sentences on all cores; a second call reads them back from `cache`."""
-    name = hashlib.sha256(repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, DRAWING)).encode()).hexdigest()[:12]
+    name = hashlib.sha256(
+        repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, DRAWING)).encode()
+    ).hexdigest()[:12]
     path = cache / f"toybox-{name}.npz"
     if not path.exists():
         log.info("drawing %d Toybox pictures", count)
         chunks = [(seed, start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
         with multiprocessing.get_context("spawn").Pool() as pool:
-            parts = pool.map(
-                partial(_draw_chunk, size=size, context_length=context_length), chunks, chunksize=1
-            )
+            parts = pool.map(partial(_draw_chunk, size=size, context_length=context_length), chunks, chunksize=1)
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
         np.savez(part, **{key: np.concatenate([each[key] for each in parts]) for key in parts[0]})
@@ -126,24 +126,17 @@ def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> Pair
 
     Raises ValueError when there is no picture in such a layout.
     """
-    found = [
-        (name, data)
-        for name, data in _members(folder_or_zip)
-        if split in Path(name).parts[:-2] or _flat(name)
-    ]
+    found = [(name, data) for name, data in _members(folder_or_zip) if split in Path(name).parts[:-2] or _flat(name)]
     if not found:
         raise ValueError(f"wanted {split}/CLASS/picture files in {folder_or_zip}, found none")
     names = tuple(sorted({Path(name).parts[-2] for name, _ in found}))
     pictures = np.stack([_small(data) for _, data in found])
     classes = np.array([names.index(Path(name).parts[-2]) for name, _ in found])
     sentences = [
-        [frame.format(word) for frame in PHOTO_FRAMES for word in SYNONYMS.get(name, (name,))]
-        for name in names
+        [frame.format(word) for frame in PHOTO_FRAMES for word in SYNONYMS.get(name, (name,))] for name in names
     ]
     most = max(len(each) for each in sentences)
-    tables = np.stack(
-        [tokenise([each[i % len(each)] for i in range(most)], context_length) for each in sentences]
-    )
+    tables = np.stack([tokenise([each[i % len(each)] for i in range(most)], context_length) for each in sentences])
     return Pairs(pictures=pictures, tokens=tables[classes], classes=classes, names=names, same_sentences=True)
 
 

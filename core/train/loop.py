@@ -1,7 +1,7 @@
 """One training run: batches, steps, a log that can be watched, checkpoints that a kill cannot spoil.
 
-The folder of a run holds log.jsonl (a line every LOG_STEPS steps), state.pt (the newest checkpoint, replaced atomically)
-and, at the end, NAME.safetensors with its card NAME.json.
+The folder of a run holds log.jsonl (a line every LOG_STEPS steps), state.pt (the newest checkpoint, replaced
+atomically) and, at the end, NAME.safetensors with its card NAME.json.
 
 Legend: B pairs, D embedding size.
 """
@@ -37,6 +37,7 @@ SAVE_STEPS = 100
 VALIDATE_STEPS = 400
 MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, Sec. 2.5
 WORD_DROPOUT = 0.02  # share of tokens shown as unknown, so that the unknown row learns what it is worth
+TEXT_GROUPS = 4
 ONE_SIDED = "left right word"  # a caption with one of these must not be mirrored
 CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}.", "a picture of a {}", "a photo of a {}", "an image of a {}")
 LEAST_ZOOM_TOYS, LEAST_ZOOM_PHOTOS = 0.8, 0.7
@@ -179,7 +180,7 @@ class ClipRun:
 
     def _loss(self, batch: Batch) -> Float[Tensor, ""]:
         images = self.model.encode_image(batch.images.contiguous(memory_format=torch.channels_last))
-        texts = encode_text(self.model, batch.tokens)
+        texts = self._encode_texts(batch.tokens)
         scale = self.model.logit_scale.exp()
         loss = contrastive_loss(images, texts, scale, batch.groups)
         for part, classes, prompts in zip(
@@ -195,6 +196,12 @@ class ClipRun:
         learned = torch.nn.functional.normalize(images, dim=-1)
         imitation = distillation_loss(scale * learned @ words.T, scale * taught @ words.T)
         return loss + imitation + 4 * (1 - (learned * taught).sum(-1)).mean()
+
+    def _encode_texts(self, tokens: Tensor) -> Float[Tensor, "B D"]:
+        """Encode texts in groups of similar length, so that short ones are not run to the end of the longest."""
+        order = tokens.argmax(1).argsort(stable=True)
+        encoded = torch.cat([encode_text(self.model, tokens[part]) for part in order.chunk(TEXT_GROUPS)])
+        return encoded[order.argsort()]
 
     def _part(
         self,
@@ -229,9 +236,7 @@ class ClipRun:
         """Show a few words as unknown ones; start, end and padding stay."""
         ends = tokens.argmax(1, keepdim=True)
         inside = torch.arange(tokens.shape[1])[None]
-        dropped = (
-            (torch.rand(tokens.shape, generator=generator) < WORD_DROPOUT) & (inside > 0) & (inside < ends)
-        )
+        dropped = (torch.rand(tokens.shape, generator=generator) < WORD_DROPOUT) & (inside > 0) & (inside < ends)
         return torch.where(dropped, self.unseen_token, tokens)
 
     def _student(self) -> CLIP:

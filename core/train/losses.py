@@ -57,8 +57,6 @@ def class_prompt_loss(
     return F.cross_entropy(logits, classes, ignore_index=-1)
 
 
-def distillation_loss(
-    student_logits: Float[Tensor, "B C"], teacher_logits: Float[Tensor, "B C"]
-) -> Float[Tensor, ""]:
+def distillation_loss(student_logits: Float[Tensor, "B C"], teacher_logits: Float[Tensor, "B C"]) -> Float[Tensor, ""]:
     """Return the cross entropy of the student's distribution under the teacher's (Hinton et al. 2015, Eq. 2, T = 1)."""
     return F.cross_entropy(student_logits, teacher_logits.softmax(-1))

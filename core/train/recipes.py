@@ -16,9 +16,7 @@ class ClipRecipe:
     vision_layers: tuple[int, int, int, int] | int
     vision_width: int
     patch_size: int | None
-    teacher: str | None = (
-        None  # weights whose image tower is imitated and whose text tower is taken over, frozen
-    )
+    teacher: str | None = None  # weights whose image tower is imitated and whose text tower is taken over, frozen
     image_size: int = 64
     embed_dim: int = 128
     text_width: int = 128
@@ -50,9 +48,7 @@ class ClipRecipe:
 
 
 RECIPES: dict[str, ClipRecipe] = {
-    "clip": ClipRecipe(
-        checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None
-    ),
+    "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
         vision_layers=6,

@@ -64,9 +64,7 @@ def classify(
     model: CLIP, pictures: UInt8[np.ndarray, "N H W 3"], prompts: list[str], size: int, context_length: int
 ) -> np.ndarray:
     """Return the index of the best prompt for each picture, (N,)."""
-    texts = F.normalize(
-        encode_text(model, torch.from_numpy(tokenise(prompts, context_length)).long()), dim=-1
-    )
+    texts = F.normalize(encode_text(model, torch.from_numpy(tokenise(prompts, context_length)).long()), dim=-1)
     images = torch.cat([_features(model, chunk, size) for chunk in torch.from_numpy(pictures).split(256)])
     return (images @ texts.T).argmax(1).numpy()
 

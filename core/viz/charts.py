@@ -50,9 +50,7 @@ def pair_figure(matrix: PairMatrix, names: Sequence[str], *, title: str) -> "Fig
     """Return pictures against captions as a heat map of cosines, the diagonal framed, as in CLIP's Figure 1."""
     figure = _heat_figure(matrix.cosines, [_short(text) for text in matrix.captions], list(names), title)
     for i in range(min(matrix.cosines.shape)):
-        figure.add_shape(
-            type="rect", x0=i - 0.5, x1=i + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": MARK, "width": 4}
-        )
+        figure.add_shape(type="rect", x0=i - 0.5, x1=i + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": MARK, "width": 4})
     return figure
 
 

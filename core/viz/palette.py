@@ -1,4 +1,7 @@
-"""The one place for colours: Okabe and Ito's palette (2008, https://jfly.uni-koeln.de/color), safe for colour-blind eyes."""
+"""The one place for colours: Okabe and Ito's palette, safe for colour-blind eyes.
+
+Source: Okabe and Ito 2008, https://jfly.uni-koeln.de/color.
+"""
 
 OKABE_ITO: tuple[str, ...] = (
     "#0072B2",

@@ -1,1 +1,4 @@
-"""The Toybox: a small 3D world with exact truth for every picture (labels, masks, boxes, depth, clouds, motion, sentences)."""
+"""The Toybox: a small 3D world with exact truth for every picture.
+
+Labels, masks, boxes, depth, clouds, motion and sentences, all as core.results types.
+"""

@@ -58,9 +58,7 @@ def shown(view: View) -> tuple[int, ...]:
     return tuple(sorted((i for i in counts if counts[i] >= least), key=lambda i: -counts[i]))
 
 
-def noun_phrase(
-    view: View, index: int, *, color: bool = True, pattern: bool = False, size: bool = False
-) -> str:
+def noun_phrase(view: View, index: int, *, color: bool = True, pattern: bool = False, size: bool = False) -> str:
     """Name one thing: 'a big striped red ball'."""
     thing = view.scene.things[index]
     words = [
@@ -167,9 +165,7 @@ def _counted(view: View, index: int) -> str:
     """Count the things that share this one's category: 'two balls'."""
     category = view.scene.things[index].category
     count = sum(view.scene.things[i].category == category for i in shown(view))
-    return (
-        with_article(category) if count == 1 else f"{COUNTS[count]} {PLURALS.get(category, category + 's')}"
-    )
+    return with_article(category) if count == 1 else f"{COUNTS[count]} {PLURALS.get(category, category + 's')}"
 
 
 def _texted(view: View, index: int) -> str:

@@ -106,9 +106,7 @@ def _over(thing: Thing, camera: Camera, time: float) -> Thing:
 
 
 MOTIONS: tuple[Motion, ...] = (
-    Motion(
-        forwards="moving to the left", backwards="moving to the right", path=_sideways, categories=ANYTHING
-    ),
+    Motion(forwards="moving to the left", backwards="moving to the right", path=_sideways, categories=ANYTHING),
     Motion(forwards="rising", backwards="falling", path=_upwards, categories=ANYTHING),
     Motion(forwards="approaching", backwards="moving away", path=_nearer, categories=ANYTHING),
     Motion(forwards="growing", backwards="shrinking", path=_larger, categories=ANYTHING),
@@ -160,9 +158,7 @@ def _find(action: str) -> tuple[Motion, bool]:
 
 def _scenes(motion: Motion, rng: np.random.Generator, frames: int, pairs: str) -> list[Scene]:
     allowed = tuple(pair for pair in PAIRS[pairs] if pair[1] in motion.categories)
-    thing = replace(
-        sample_thing(rng, allowed, size=""), pattern=str(rng.choice(("plain", "striped", "checkered")))
-    )
+    thing = replace(sample_thing(rng, allowed, size=""), pattern=str(rng.choice(("plain", "striped", "checkered"))))
     camera = sample_camera(rng, [replace(thing, size_metres=ROOM * thing.size_metres)])
     ground, sky = str(rng.choice(list(GROUNDS))), str(rng.choice(list(SKIES)))
     path = [motion.path(thing, camera, float(time)) for time in np.linspace(0, 1, frames)]

@@ -14,18 +14,14 @@ PAIRS = {
 }
 
 
-def picture(
-    seed: int, size: int = 256, *, count: int | None = None, pairs: str = "seen", samples: int = 3
-) -> View:
+def picture(seed: int, size: int = 256, *, count: int | None = None, pairs: str = "seen", samples: int = 3) -> View:
     """Render the scene of a seed, in which at least one thing is large enough to speak of.
 
     `count` fixes the number of things, `pairs` names a set in PAIRS. The same arguments give the same bytes.
     Raises ValueError for a seed below 0, a size below 1 or unknown pairs.
     """
     if seed < 0 or pairs not in PAIRS:
-        raise ValueError(
-            f"wanted a seed of at least 0 and one of {', '.join(PAIRS)}, got {seed} and {pairs!r}"
-        )
+        raise ValueError(f"wanted a seed of at least 0 and one of {', '.join(PAIRS)}, got {seed} and {pairs!r}")
     rng = np.random.default_rng(seed)
     while True:
         view = render(sample(rng, count=count, pairs=PAIRS[pairs]), (size, size), samples=samples)

@@ -107,9 +107,7 @@ class Tracer:
         if shapes:
             self.embree = EmbreeScene()
             TriangleMesh(self.embree, np.concatenate(corners), np.concatenate(faces).astype(np.int32))
-            self.normals = np.concatenate(
-                [each.normals @ turn.T for each, turn in zip(shapes, turns, strict=True)]
-            )
+            self.normals = np.concatenate([each.normals @ turn.T for each, turn in zip(shapes, turns, strict=True)])
             self.roles = np.concatenate([each.roles for each in shapes])
             self.owners = np.repeat(np.arange(len(shapes)), [len(each.faces) for each in shapes])
 
@@ -123,9 +121,7 @@ class Tracer:
         normals[things == GROUND, 2] = 1
         roles = np.full(len(rays), BODY, np.int32)
         if self.embree is not None:
-            found = self.embree.run(
-                np.broadcast_to(eye, rays.shape).copy(), rays, query="INTERSECT", output=True
-            )
+            found = self.embree.run(np.broadcast_to(eye, rays.shape).copy(), rays, query="INTERSECT", output=True)
             near = (found["primID"] >= 0) & (found["tfar"] < metres)
             triangle = found["primID"][near]
             metres[near] = found["tfar"][near]

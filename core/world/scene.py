@@ -24,9 +24,7 @@ COLORS: dict[str, tuple[int, int, int]] = {  # sRGB
     "white": (242, 242, 242),
 }
 PATTERNS = ("plain", "striped", "checkered", "dotted")
-GROUNDS: dict[
-    str, tuple[tuple[int, int, int], tuple[int, int, int]]
-] = {  # two sRGB colours of a checkerboard
+GROUNDS: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {  # two sRGB colours of a checkerboard
     "grass": ((112, 156, 84), (104, 148, 78)),
     "sand": ((214, 194, 150), (208, 187, 142)),
     "snow": ((226, 232, 240), (220, 227, 236)),
@@ -205,9 +203,7 @@ def sample_camera(rng: np.random.Generator, things: list[Thing]) -> Camera:
     fill = rng.uniform(0.85, 1.35) if rng.random() < 0.85 else rng.uniform(0.4, 0.85)
     distance = radius / (np.sin(np.radians(fov) / 2) * fill)
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(6, 48))
-    away = np.array(
-        [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
-    )
+    away = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
     eye = centre + distance * away
     wander = rng.normal(0, 0.07 * radius, 3) / max(fill, 0.3)
     return Camera(

@@ -52,9 +52,7 @@ def _rod(radius: float, length: float, x: float = 0, y: float = 0, z: float = 0,
     return _at(_turned(cylinder(radius, length, sections=SECTIONS), axis), x, y, z)
 
 
-def _cone(
-    radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, axis="z"
-) -> trimesh.Trimesh:
+def _cone(radius: float, height: float, x: float = 0, y: float = 0, z: float = 0, axis="z") -> trimesh.Trimesh:
     """Return a cone whose base is centred at (x, y, z), pointing along +axis."""
     return _at(_turned(cone(radius, height, sections=SECTIONS), axis), x, y, z)
 
@@ -316,9 +314,9 @@ def shape(category: str) -> Shape:
     starts = np.cumsum([0] + [len(mesh.vertices) for mesh, _ in parts])
     return Shape(
         vertices=((vertices - centre) * scale).astype(np.float32),
-        faces=np.concatenate(
-            [mesh.faces + start for (mesh, _), start in zip(parts, starts, strict=False)]
-        ).astype(np.int32),
+        faces=np.concatenate([mesh.faces + start for (mesh, _), start in zip(parts, starts, strict=False)]).astype(
+            np.int32
+        ),
         normals=np.concatenate([_corner_normals(mesh) for mesh, _ in parts]).astype(np.float32),
         roles=np.concatenate([np.full(len(mesh.faces), role) for mesh, role in parts]).astype(np.int32),
     )

@@ -70,9 +70,7 @@ def _grad_cam(visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]) ->
     return torch.stack([(weight * features).sum(1)[0].clamp(min=0).detach() for weight in weights])  # Eq. 2
 
 
-def _attention_relevance(
-    visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]
-) -> Float[Tensor, "L G G"]:
+def _attention_relevance(visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]) -> Float[Tensor, "L G G"]:
     """Multiply each block's attention with its gradient and carry the class token's relevance through the blocks."""
     attentions: list[Tensor] = []
     with torch.enable_grad():
@@ -87,7 +85,7 @@ def _attention_relevance(
 
 
 def _attend(attention: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Do what nn.MultiheadAttention does, step by step, so that the weights carry gradients: (1, P, width), (1, A, P, P)."""
+    """Do what nn.MultiheadAttention does, step by step; returns (1, P, width) and weights with gradients (1, A, P, P)."""
     batch, tokens, width = x.shape
     head_width = width // attention.num_heads
     mixed = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)

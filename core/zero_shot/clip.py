@@ -80,9 +80,7 @@ class ZeroShotClip:
         feature = self.backbone.encode_images([image])[0]
         return (self._prompts(labels, templates) @ feature).numpy()
 
-    def pair_matrix(
-        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str]
-    ) -> PairMatrix:
+    def pair_matrix(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], captions: Sequence[str]) -> PairMatrix:
         """Return all pictures against all captions, with the training loss of that batch where it is square."""
         if not images or not captions:
             raise ValueError("Give at least one picture and one caption.")

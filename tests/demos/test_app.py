@@ -1,7 +1,6 @@
 """The app as a server: what it offers, what it hides, what it costs to import."""
 
 import json
-
 import urllib.error
 import urllib.request
 

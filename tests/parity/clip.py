@@ -1,4 +1,4 @@
-"""CLIP against openai/CLIP: both towers layer by layer, ensembles, the loss and its gradients, preprocessing, the BPE."""
+"""CLIP against openai/CLIP: towers layer by layer, ensembles, the loss and its gradients, preprocessing, the BPE."""
 
 import functools
 import json
@@ -71,7 +71,11 @@ def _watched(model: CLIP) -> dict[str, torch.nn.Module]:
         watched |= {"visual.stem": visual.avgpool}
         watched |= {f"visual.layer{i}": getattr(visual, f"layer{i}") for i in (1, 2, 3, 4)}
     else:
-        watched |= {"visual.patch_embed": visual.conv1, "visual.ln_pre": visual.ln_pre, "visual.ln_post": visual.ln_post}
+        watched |= {
+            "visual.patch_embed": visual.conv1,
+            "visual.ln_pre": visual.ln_pre,
+            "visual.ln_post": visual.ln_post,
+        }
         towers["visual"] = visual.transformer
     for tower, transformer in towers.items():
         for i, block in enumerate(transformer.resblocks):

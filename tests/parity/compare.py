@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Case:
-    """One file of a golden folder: its tensors, its part of the manifest, and the folder for cases that share weights."""
+    """One file of a golden folder: its tensors, its part of the manifest, and the folder that other cases lie in."""
 
     name: str
     folder: Path
@@ -27,7 +27,7 @@ class Case:
         return load_file(self.folder / self.file)
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under 'in', 'out' or 'weights', without that prefix."""
+        """Return the tensors under 'in', 'out' or 'weights', without that prefix."""
         return {k.removeprefix(f"{prefix}."): v for k, v in self.tensors.items() if k.startswith(f"{prefix}.")}
 
 

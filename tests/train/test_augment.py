@@ -63,6 +63,4 @@ def test_the_same_generator_gives_the_same_batch():
 def test_normalise_puts_the_mean_at_zero():
     mean = torch.tensor(MEAN)[None, :, None, None].expand(1, 3, 2, 2)
     assert torch.allclose(normalise(mean), torch.zeros(1, 3, 2, 2))
-    assert torch.allclose(
-        normalise(mean + torch.tensor(STD)[:, None, None]), torch.ones(1, 3, 2, 2), atol=1e-5
-    )
+    assert torch.allclose(normalise(mean + torch.tensor(STD)[:, None, None]), torch.ones(1, 3, 2, 2), atol=1e-5)

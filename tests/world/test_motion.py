@@ -28,9 +28,7 @@ def test_left_right_up_and_down_are_the_viewers(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_approaches_comes_nearer_and_what_grows_gets_larger(seed):
-    near = [
-        float(view.depth.metres[view.instances.mask(0)].mean()) for view in clip(seed, "approaching").views
-    ]
+    near = [float(view.depth.metres[view.instances.mask(0)].mean()) for view in clip(seed, "approaching").views]
     assert (np.diff(near) < 0).all()
     sizes = [view.scene.things[0].size_metres for view in clip(seed, "growing").views]
     assert sizes[-1] == pytest.approx(3 * sizes[0])
@@ -39,9 +37,7 @@ def test_what_approaches_comes_nearer_and_what_grows_gets_larger(seed):
 @pytest.mark.parametrize("action", ACTIONS)
 def test_nothing_sinks_into_the_ground(action):
     for seed in range(3):
-        lows = [
-            view.scene.things[0].corners()[:, 2].min() for view in clip(seed, action, frames=5, size=16).views
-        ]
+        lows = [view.scene.things[0].corners()[:, 2].min() for view in clip(seed, action, frames=5, size=16).views]
         if clip(seed, action, frames=2, size=16).views[0].scene.things[0].category not in (
             "ball",
             "dumbbell",

@@ -58,9 +58,7 @@ def test_height_and_width_are_not_swapped():
     assert view.rgb.shape == (40, 80, 3)
     assert view.depth.metres.shape == view.instances.ids.shape == view.categories.ids.shape == (40, 80)
     assert view.boxes.size_hw == (40, 80)
-    x0, y0, x1, y1 = view.boxes.boxes_xyxy[
-        0
-    ]  # at 4 m a metre is 5 pixels; the left side of the cube faces away
+    x0, y0, x1, y1 = view.boxes.boxes_xyxy[0]  # at 4 m a metre is 5 pixels; the left side of the cube faces away
     assert (x0, y0, y1) == pytest.approx((32.5, 17.5, 22.5), abs=0.51)
     assert x1 < 40
 

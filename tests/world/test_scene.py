@@ -19,9 +19,7 @@ from core.world.scene import (
 )
 from core.world.shapes import CATEGORIES, shape
 
-LEVEL = Camera(
-    eye=(0, 0, 0.5), target=(1, 0, 0.5), fov_degrees=90
-)  # looks along +x; focal length half the side
+LEVEL = Camera(eye=(0, 0, 0.5), target=(1, 0, 0.5), fov_degrees=90)  # looks along +x; focal length half the side
 
 
 def test_the_camera_sees_left_on_the_left_and_up_above():

@@ -36,7 +36,15 @@ def test_a_picture_ranks_the_same_alone_and_among_others(size):
 
 @pytest.mark.parametrize(
     "labels",
-    [["one"], [f"label {i}" for i in range(1000)], ["dog", "dog"], ["!!!", "?"], ["🐶", "🍕"], ["狗", "汽车"], ["{} braces"]],
+    [
+        ["one"],
+        [f"label {i}" for i in range(1000)],
+        ["dog", "dog"],
+        ["!!!", "?"],
+        ["🐶", "🍕"],
+        ["狗", "汽车"],
+        ["{} braces"],
+    ],
     ids=["one", "thousand", "twice", "punctuation", "emoji", "chinese", "braces"],
 )
 def test_any_labels_are_answered(labels):
