@@ -107,7 +107,7 @@ def test_ci_runs_the_command_of_the_readme(tmp_path):
     assert extract, "wanted .ci/run to take its command from README.md"
     read = subprocess.run(["bash", "-c", extract[1]], cwd=ROOT, capture_output=True, text=True, check=True)
     assert read.stdout.strip() == fenced(readme_section("Run the tests"))
-    assert 'exec bash -euo pipefail -c "$tests"' in script
+    assert script.rstrip().endswith('exec bash -euo pipefail -c "$command"')
 
 
 def test_the_commands_install_what_is_pinned_and_start_the_app():

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 SENTENCES = 4  # a picture
 LOOK_SHARE = {"photo": 0.8, "line drawing": 0.06, "silhouette": 0.03, "depth map": 0.05, "point cloud": 0.06}
 TEXT_SHARE = 0.03  # of Toybox photos carry a painted word
-SINGLE_SHARE, SINGLE_LOOK_SHARE = 0.65, 0.9  # of photos, and of other looks, show one thing only
+SINGLE_SHARE, SINGLE_LOOK_SHARE = 0.6, 0.9  # of photos, and of other looks, are asked to show one thing only
 PHOTO_PICTURE_PIXELS = 32
 DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
 CHUNK = 500  # pictures a worker draws at a time
@@ -86,7 +86,7 @@ class Pairs:
 def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
     """Draw `count` Toybox pictures with sentences on all cores; a second call reads them back from `cache`."""
     name = hashlib.sha256(
-        repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, DRAWING)).encode()
+        repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, SINGLE_SHARE, SINGLE_LOOK_SHARE, DRAWING)).encode()
     ).hexdigest()[:12]
     path = cache / f"toybox-{name}.npz"
     if not path.exists():
@@ -106,7 +106,7 @@ def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache
 def training_view(rng: np.random.Generator, size: int) -> tuple[View, str]:
     """Draw a scene of the training split and the look it is shown in."""
     look = str(rng.choice(list(LOOK_SHARE), p=list(LOOK_SHARE.values())))
-    count = 1 if (look != "photo" and rng.random() < 0.85) or rng.random() < 0.6 else None
+    count = 1 if rng.random() < (SINGLE_SHARE if look == "photo" else SINGLE_LOOK_SHARE) else None
     while True:
         scene = sample(rng, count=count)
         if look == "photo" and rng.random() < TEXT_SHARE:

@@ -85,7 +85,7 @@ def _attention_relevance(visual: nn.Module, inputs: Tensor, texts: Float[Tensor,
 
 
 def _attend(attention: nn.MultiheadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Do what nn.MultiheadAttention does, step by step; returns (1, P, width) and weights with gradients (1, A, P, P)."""
+    """Do what nn.MultiheadAttention does, step by step; returns (1, P, width) and weights (1, A, P, P)."""
     batch, tokens, width = x.shape
     head_width = width // attention.num_heads
     mixed = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
