@@ -192,7 +192,7 @@ def _build_matrix(inputs: Inputs) -> None:
     gallery = gr.Gallery(columns=6, height=150, show_label=False, object_fit="cover", elem_id="matrix-pictures")
     with gr.Accordion(t("matrix_files"), open=False):
         files = gr.File(file_count="multiple", file_types=["image"], show_label=False, elem_id="matrix-files")
-        captions = gr.Textbox(label=t("matrix_captions"), lines=4, elem_id="matrix-captions")
+        captions = gr.Textbox("", label=t("matrix_captions"), lines=4, elem_id="matrix-captions")
     button.click(
         guarded(compare_all),
         [files, captions, count, inputs.weights, inputs.language],

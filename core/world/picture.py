@@ -4,12 +4,13 @@ import numpy as np
 
 from core.world.captions import shown
 from core.world.render import View, render
-from core.world.scene import HELD_OUT_PAIRS, SEEN_PAIRS, sample
+from core.world.scene import BASE, HELD_OUT_PAIRS, SEEN_PAIRS, sample
 
 PAIRS = {
     "seen": SEEN_PAIRS,
     "held-out": HELD_OUT_PAIRS,
     "all": SEEN_PAIRS + HELD_OUT_PAIRS,
+    "base": tuple(pair for pair in SEEN_PAIRS if pair[1] in BASE),  # to learn boxes and masks from
     "balls": tuple(pair for pair in SEEN_PAIRS if pair[1] == "ball"),  # for counting
 }
 

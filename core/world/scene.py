@@ -95,6 +95,12 @@ class Thing:
         return self.size_metres * local @ self.rotation.T + np.array(self.position)
 
     @property
+    def radius_metres(self) -> float:
+        """The radius of the circle on the ground, around its position, that it stays within."""
+        local = self.size_metres * shape(self.category).vertices @ self.rotation.T
+        return float(np.hypot(local[:, 0], local[:, 1]).max())
+
+    @property
     def top_metres(self) -> float:
         """The height of its highest corner."""
         return float(self.corners()[:, 2].max())
@@ -253,5 +259,5 @@ def _apart(things: list[Thing]) -> list[Thing]:
 
 
 def _touch(a: Thing, b: Thing) -> bool:
-    reach = 0.5 * (a.size_metres + b.size_metres) * 1.05
-    return b.position[2] == 0 and float(np.hypot(*np.subtract(a.position[:2], b.position[:2]))) < reach
+    apart = float(np.hypot(*np.subtract(a.position[:2], b.position[:2])))
+    return b.position[2] == 0 and apart < a.radius_metres + b.radius_metres
