@@ -14,6 +14,7 @@ from demos.text import t
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEYS = """
 () => document.addEventListener("keydown", (event) => {
+  if (event.altKey && event.code === "KeyR") { document.querySelector("#classify")?.click(); event.preventDefault(); }
   if (!event.altKey || !/^[1-9]$/.test(event.key)) return;
   const tabs = document.querySelectorAll("#lessons [role=tablist] button[role=tab]");
   const tab = tabs[Number(event.key) - 1];
@@ -31,6 +32,7 @@ def build() -> gr.Blocks:
             for tab in TABS:
                 with gr.Tab(t(tab.ID.replace("-", "_")), id=tab.ID):
                     tab.build(language)
+        gr.Markdown(t("keys"), elem_id="keys")
         demo.load(shell.read_language, None, language, show_progress="hidden", api_visibility="private")
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
 

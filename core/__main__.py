@@ -55,8 +55,8 @@ def _list(as_json: bool) -> None:
             "system": system.name,
             "task": system.task,
             "weights": weights.name,
-            "here": checkpoints.available(weights),
-            "about": checkpoints.describe(weights),
+            "here": weights.available,
+            "about": weights.describe(),
         }
         for system in registry.SYSTEMS
         for weights in map(lambda name, s=system: checkpoints.resolve(s.name, name), checkpoints.names(system.name))

@@ -62,6 +62,19 @@ class Weights:
             return self.path.stat().st_size
         return 4 * self.parameters if self.parameters else None
 
+    @property
+    def available(self) -> bool:
+        """Whether every file that opening the weights needs is on this disk."""
+        try:
+            return bool(fetch_all(self))
+        except ValueError:
+            return False
+
+    def describe(self) -> str:
+        """Say how large the weights are and under which licence, before anything is downloaded."""
+        size = f"about {self.size_bytes / 1e6:.0f} MB" if self.size_bytes else "a size that the hub will tell"
+        return f"{self.name}: {size}, licence {self.licence}"
+
     def card(self) -> dict[str, Any]:
         """Return what was recorded when the weights were trained; empty for weights from elsewhere."""
         path = self.path.with_suffix(".json") if self.path else None
@@ -157,24 +170,10 @@ def resolve(system: str, name: str | None = None) -> Weights:
     raise ValueError(f"Unknown weights {name!r}; there are {', '.join(names(system))}, hf-hub:NAME, or a file.")
 
 
-def describe(weights: Weights) -> str:
-    """Say how large the weights are and under which licence, before anything is downloaded."""
-    size = f"about {weights.size_bytes / 1e6:.0f} MB" if weights.size_bytes else "a size that the hub will tell"
-    return f"{weights.name}: {size}, licence {weights.licence}"
-
-
 def folder(weights: Weights) -> Path:
     """Return where the files of a hub repository are kept, and can be put by hand."""
     top = os.environ.get(FOLDER_VARIABLE) or "~/.cache/clip-family"
     return Path(top).expanduser() / (weights.repo or weights.system).replace("/", "--")
-
-
-def available(weights: Weights) -> bool:
-    """Say whether every file that opening the weights needs is on this disk."""
-    try:
-        return bool(fetch_all(weights))
-    except ValueError:
-        return False
 
 
 def fetch(
@@ -195,7 +194,7 @@ def fetch(
     if weights.repo is None:
         raise ValueError(f"The file {weights.path} is missing; check the project out again.")
     if not download:
-        raise NeedsDownload(f"{describe(weights)}; it is not on this computer yet, and is downloaded only on request.")
+        raise NeedsDownload(f"{weights.describe()}; it is not on this computer yet, and is downloaded only on request.")
     return _download(weights, filename, progress)
 
 

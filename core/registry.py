@@ -63,6 +63,21 @@ def get(name: str) -> System:
     raise ValueError(f"Unknown system {name!r}; there are: {', '.join(names())}.")
 
 
+def weights_names(name: str) -> tuple[str, ...]:
+    """Return the names of a system's listed weights; the first are embedded and used by default."""
+    return checkpoints.names(name)
+
+
+def weights_card(name: str, weights: str | None = None) -> checkpoints.Weights:
+    """Return the card of a system's weights; ValueError for a name that is neither listed, a file nor on a hub."""
+    return checkpoints.resolve(get(name).name, weights)
+
+
+def download(name: str, weights: str, progress: checkpoints.Progress | None = None) -> None:
+    """Bring every file of the weights onto this disk; errors as in checkpoints.fetch."""
+    checkpoints.fetch_all(weights_card(name, weights), download=True, progress=progress)
+
+
 def load(
     name: str,
     weights: str | None = None,

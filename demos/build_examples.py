@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from core import checkpoints, registry
+from core import registry
 from core.media import read_image
 from core.prompts import TEMPLATES
 from core.world.looks import view_as
@@ -26,7 +26,7 @@ CHOSEN: tuple[tuple[str, int, int | None, str, str], ...] = (
 
 def answers() -> dict[str, Any]:
     """Return the embedded model's answers to the example pictures as they lie in the folder."""
-    model = registry.load("clip", checkpoints.default("clip"))
+    model = registry.load("clip")
     rows = []
     for name, *_, labels in CHOSEN:
         asked = tuple(label.strip() for label in labels.split(","))

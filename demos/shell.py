@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from core import checkpoints, registry
+from core import registry
 from core.results import Cost
 from demos.text import language_of, say, t
 
@@ -84,8 +84,7 @@ def may_use_own_weights() -> bool:
 
 def load(system: str, name: str) -> Any:
     """Return a loaded system; weights that are not listed need permission, downloads are asked for elsewhere."""
-    if name not in checkpoints.names(system) and not may_use_own_weights():
-        raise ValueError("Only the listed models can be used here.")
+    _check_listed(system, name)
     return registry.load(system, name)
 
 
@@ -93,18 +92,22 @@ def model_picker(system: str, language: gr.State) -> gr.Dropdown:
     """Build the picker: what each model costs, its licence, and a button that alone downloads."""
     with gr.Accordion(t("settings"), open=False, elem_id=f"{system}-settings"):
         picker = gr.Dropdown(
-            list(checkpoints.names(system)),
-            value=checkpoints.default(system),
+            list(registry.weights_names(system)),
+            value=registry.weights_names(system)[0],
             label=t("weights"),
             allow_custom_value=may_use_own_weights(),
             elem_id=f"{system}-weights",
         )
-        about = gr.Markdown(elem_id=f"{system}-about")
+        about = gr.Markdown(_about(system, picker.value, "en")[0], elem_id=f"{system}-about")
         download = gr.Button(t("download"), visible=False, elem_id=f"{system}-download")
-        gr.Markdown(paper_card(system))
-    show = {"outputs": [about, download], "show_progress": "hidden", "api_visibility": "private"}
-    tell = guarded(functools.partial(_about, system))
-    picker.change(tell, [picker, language], **show)
+    gr.on(
+        [picker.change, language.change],
+        guarded(functools.partial(_about, system)),
+        [picker, language],
+        [about, download],
+        show_progress="hidden",
+        api_visibility="private",
+    )
     download.click(
         guarded(functools.partial(_download, system)),
         [picker, language],
@@ -116,40 +119,38 @@ def model_picker(system: str, language: gr.State) -> gr.Dropdown:
     return picker
 
 
-def paper_card(system: str) -> str:
-    """Return a system's paper and where its embedded weights come from, as Markdown."""
-    card = registry.get(system)
-    return (
-        f"[{card.paper}]({card.url}), {card.venue} {card.year}\n\n"
-        f"Embedded weights: {card.honesty}. Authors' code: {card.licence}."
-    )
-
-
 def read_language(request: gr.Request) -> str:
     """Return the language of the browser that opened the page."""
     return language_of(request.headers.get("accept-language", "en"))
 
 
 def _about(system: str, name: str, language: str) -> tuple[str, dict[str, Any]]:
-    weights = checkpoints.resolve(system, name)
-    here = checkpoints.available(weights)
-    lines = [say(language, "is_here" if here else "not_here", about=checkpoints.describe(weights)), weights.note]
+    """Say what the weights cost and can do, and which paper this is; show the download button where they are away."""
+    weights, paper = registry.weights_card(system, name), registry.get(system)
+    here = weights.available
+    lines = [say(language, "is_here" if here else "not_here", about=weights.describe()), weights.note]
     if weights.imagenet_top1:
         lines.append(say(language, "accuracy", value=weights.imagenet_top1))
     if metrics := weights.card().get("metrics"):
         figures = {"toy": metrics["toy_top1"], "photo": metrics["photo_top1"], "date": weights.card()["date"]}
         lines.append(say(language, "measured", **figures))
+    lines.append(f"[{paper.paper}]({paper.url}), {paper.venue} {paper.year}")
+    lines.append(say(language, "honesty", honesty=paper.honesty, licence=paper.licence))
     return "  \n".join(line for line in lines if line), gr.update(visible=not here)
 
 
 def _download(
     system: str, name: str, language: str, progress: gr.Progress = gr.Progress()
 ) -> tuple[str, dict[str, Any]]:
-    if name not in checkpoints.names(system) and not may_use_own_weights():
-        raise ValueError("Only the listed models can be downloaded here.")
-    weights = checkpoints.resolve(system, name)
-    checkpoints.fetch_all(weights, download=True, progress=lambda done, total: progress((done, total), unit="B"))
+    _check_listed(system, name)
+    registry.download(system, name, lambda done, total: progress((done, total), unit="B"))
     return say(language, "downloaded"), gr.update(visible=False)
+
+
+def _check_listed(system: str, name: str) -> None:
+    """Refuse weights beyond the list where others than this computer's user reach the app."""
+    if name not in registry.weights_names(system) and not may_use_own_weights():
+        raise ValueError("Only the listed models can be used here.")
 
 
 def styles() -> str:

@@ -31,17 +31,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "answer": ("Answer", "答案"),
     "temperature": ("Temperature", "温度"),
     "none_of_these": ("Add “none of these”", "加入“以上都不是”"),
-    "none_label": ("something else", "something else"),
+    "none_label": ("none of these", "以上都不是"),
     "distractor": ("Add one more label", "再加一个标签"),
     "add": ("Add and compare", "加入并比较"),
     "score_curve": ("Show how temperature changes the probabilities", "显示温度如何改变概率"),
+    "axis_temperature": ("temperature", "温度"),
     "curve_title": ("Probability against temperature", "概率随温度的变化"),
     "prompt_lab": ("Prompt lab", "提示词实验室"),
     "templates": ("Templates, one a line; {} is where the label goes", "模板，每行一个；{} 处填入标签"),
     "fill_from": ("Fill in", "填入"),
     "each_prompt": ("Score each prompt", "给每条提示词打分"),
     "prompt_title": ("Cosine of each single prompt with the picture", "每条提示词与图片的余弦相似度"),
-    "use_templates": ("Classify with these templates", "用这些模板分类"),
     "look_inside": ("Where did it look", "它在看哪里"),
     "explain": ("Show", "显示"),
     "look_note": (
@@ -118,8 +118,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "玩具世界 {toy:.0%}，十类照片 {photo:.0%}（测于 {date}）",
     ),
     "downloaded": ("Downloaded; the next answer uses it.", "已下载，下次回答将使用它。"),
-    "paper": ("Paper", "论文"),
-    "honesty": ("Embedded weights", "内置权重"),
+    "honesty": (
+        "Embedded weights: {honesty}. Authors' code: {licence}.",
+        "内置权重：{honesty}。作者代码许可：{licence}。",
+    ),
     "said_typographic": (
         "“{word}”: {before:.0%} before the word was painted on, {after:.0%} after. "
         "The best label was “{first}” and is now “{now}”.",
@@ -130,8 +132,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "图中空无一物，softmax 仍给“{best}”{share:.0%}：它必须把 100% 分给这些标签。",
     ),
     "said_negation": (
-        "“with” {yes:+.3f}, “without” {no:+.3f}: the cosines differ by {gap:.3f}. The noun counts, “without” hardly.",
-        "“有”{yes:+.3f}，“没有”{no:+.3f}：余弦只差 {gap:.3f}。起作用的是名词，而非“没有”。",
+        "It is there: “with” scores {yes:+.3f}, “without” {no:+.3f}, a difference of {gap:+.3f}. It chose {verdict}.",
+        "它在图中：“有”得 {yes:+.3f}，“没有”得 {no:+.3f}，相差 {gap:+.3f}。它选{verdict}。",
     ),
     "said_counting": (
         "There are {true} balls; it says “{best}” ({share:.0%}).",
@@ -165,8 +167,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sees": ("What the network sees", "网络看到的部分"),
     "keys": (
-        "Keys: Alt+1…9 opens a tab, Enter in the labels classifies.",
-        "快捷键：Alt+1…9 切换标签页；在标签框按 Enter 即分类。",
+        "Keys: Alt+1…9 opens a lesson, Alt+R classifies.",
+        "快捷键：Alt+1…9 切换课程标签页，Alt+R 分类。",
     ),
 }
 

@@ -1,13 +1,14 @@
 """The zero-shot tab: a picture, labels in free text, the answer, and the lessons behind the answer."""
 
 import base64
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from core import media
-from core.prompts import TEMPLATES, check_templates, parse_labels
+from core.prompts import TEMPLATES, check_templates
 from core.results import Ranking
 from core.viz import charts
 from demos import zero_shot_lessons as lessons
@@ -17,7 +18,6 @@ from demos.text import say, t
 
 ID = "zero-shot"
 SYSTEM = "clip"
-NONE = "picture"  # the label for 'none of these': a word that says nothing
 LABELS = "dog, cat, bird, car, truck, airplane, ship, horse, frog, deer"
 TOYBOX_PIXELS = 384
 LOOKS = ("photo", "line drawing", "silhouette", "depth map", "point cloud")
@@ -37,7 +37,7 @@ def build(language: gr.State) -> None:
             with gr.Tab(t("answer"), id="answer"):
                 shown = _answer_outputs(answer, language)
             said = shown["said"]
-            inputs = lessons.Inputs(picture, labels, templates, weights, language)
+            inputs = lessons.Inputs(picture, labels, templates, weights, language, shown["none"])
             lessons.build(inputs, lessons.Outputs(answer, shown["bars"], said, shown["cost"]))
     asked = [picture, labels, templates, weights, language, shown["none"], shown["temperature"]]
     results = [answer, shown["bars"], said, shown["cost"]]
@@ -51,12 +51,20 @@ def build(language: gr.State) -> None:
         **MODEL,
     )
     shown["none"].change(guarded(answer_question), asked, results, **QUIET, **MODEL)
+    gr.on(
+        [shown["add"].click, shown["extra"].submit],
+        guarded(add_label),
+        [shown["extra"], *asked],
+        [labels, *results],
+        **QUIET,
+        **MODEL,
+    )
     gallery.select(_stored, language, [picture, labels, *results], **QUIET)
     scene["draw"].click(draw_scene, [scene["seed"], scene["look"], language], [picture, shown["said"]], **QUIET)
 
 
 @guarded
-def draw_scene(seed: float, look: str, language: str) -> tuple[Any, str]:
+def draw_scene(seed: float | None, look: str, language: str) -> tuple[Any, str]:
     """Return a Toybox scene and what is true of it."""
     from core.world.captions import sentences
     from core.world.looks import view_as
@@ -74,17 +82,32 @@ def answer_question(
 ) -> tuple[Ranking, str, str, str]:
     """Return the ranking, its bars, what there is to say about it, and its cost."""
     picture = media.read_image(source)
-    asked = parse_labels(labels)
-    if none and NONE not in asked:
-        asked += (NONE,)
+    asked = lessons.asked_labels(labels, none)
     kept = check_templates(templates.splitlines())
     model = load(SYSTEM, weights)
     watch = Stopwatch.start()
     ranking = model.rank(picture, asked, templates=kept)
     cost = badge(watch.cost(model), language)
+    if none:
+        ranking = replace(ranking, labels=(*asked[:-1], say(language, "none_label")))
     unseen = model.unseen_words(asked)
     said = say(language, "unseen_words", words=", ".join(unseen)) if unseen else ""
     return ranking, show(ranking, temperature, language), note(said), cost
+
+
+def add_label(
+    extra: str, source: Any, labels: str, templates: str, weights: str, language: str, none: bool, temperature: float
+) -> tuple[str, Ranking, str, str, str]:
+    """Ask with one more label, and say what that did to the best one; returns the new labels first."""
+    if not extra.strip():
+        raise ValueError("Write the label to add.")
+    rest = (templates, weights, language, none, temperature)
+    before = answer_question(source, labels, *rest)[0]
+    longer = f"{labels}, {extra.strip()}"
+    after, table, _, cost = answer_question(source, longer, *rest)
+    shares = [ranking.probabilities(temperature)[ranking.labels.index(before.best)] for ranking in (before, after)]
+    words = say(language, "said_distractor", added=extra.strip(), best=before.best, before=shares[0], after=shares[1])
+    return longer, after, table, note(words), cost
 
 
 def show(ranking: Ranking | None, temperature: float, language: str) -> str:
@@ -142,18 +165,30 @@ def _answer_outputs(answer: gr.State, language: gr.State) -> dict[str, Any]:
     with gr.Row():
         temperature = gr.Slider(0.1, 10, value=1, step=0.1, label=t("temperature"), elem_id="temperature", scale=3)
         none = gr.Checkbox(label=t("none_of_these"), elem_id="none", scale=2)
+    with gr.Row():
+        extra = gr.Textbox("", label=t("distractor"), scale=3, elem_id="extra")
+        add = gr.Button(t("add"), size="sm", scale=2, elem_id="add")
     curve_button = gr.Button(t("score_curve"), size="sm", elem_id="curve-button")
     curve = gr.Plot(visible=False, show_label=False, elem_id="curve")
     temperature.change(show, [answer, temperature, language], bars, trigger_mode="always_last", **QUIET)
     curve_button.click(guarded(_curve), [answer, temperature, language], curve, **QUIET)
-    return {"bars": bars, "said": said, "cost": cost, "temperature": temperature, "none": none}
+    return {
+        "bars": bars,
+        "said": said,
+        "cost": cost,
+        "temperature": temperature,
+        "none": none,
+        "extra": extra,
+        "add": add,
+    }
 
 
 def _curve(ranking: Ranking | None, temperature: float, language: str) -> Any:
     if ranking is None:
         raise ValueError(say(language, "nothing_yet"))
-    title, axis = say(language, "curve_title"), say(language, "head_probability")
-    return gr.update(value=charts.temperature_figure(ranking, chosen=temperature, title=title, axis=axis), visible=True)
+    axes = say(language, "axis_temperature"), say(language, "head_probability")
+    figure = charts.temperature_figure(ranking, chosen=temperature, title=say(language, "curve_title"), axes=axes)
+    return gr.update(value=figure, visible=True)
 
 
 def _example_inputs() -> tuple[gr.Gallery, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """How CLIP fails: a button each, one change each, and a sentence whose numbers were just measured."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -26,6 +27,18 @@ UNSEEN = ("zebra", "violin")
 Failure = tuple[np.ndarray, "Ranking", str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What stood in the tab when a button was pressed; the picture is None for failures that bring their own."""
+
+    model: Any
+    picture: np.ndarray | None
+    labels: tuple[str, ...]
+    templates: tuple[str, ...]
+    word: str
+    language: str
+
+
 def build(inputs: "Inputs") -> None:
     """Add the buttons; each shows the picture it used, the answer, and what was measured."""
     gr.Markdown(t("fail_note"))
@@ -42,23 +55,22 @@ def build(inputs: "Inputs") -> None:
         )
 
 
-def typographic(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def typographic(asked: Asked) -> Failure:
     """Paint a word on the picture and ask again (Goh et al. 2021, Multimodal Neurons, Distill)."""
-    if not word.strip():
+    if not asked.word.strip():
         raise ValueError("Write a word to paint.")
-    asked = labels if word in labels else (*labels, word.strip())
-    painted = overlay.paint_word(picture, word.strip())
-    before, after = model.rank_many([picture, painted], asked, templates=templates)
-    place = asked.index(word.strip())
+    word = asked.word.strip()
+    labels = asked.labels if word in asked.labels else (*asked.labels, word)
+    painted = overlay.paint_word(asked.picture, word)
+    before, after = asked.model.rank_many([asked.picture, painted], labels, templates=asked.templates)
+    place = labels.index(word)
     return (
         painted,
         after,
         say(
-            language,
+            asked.language,
             "said_typographic",
-            word=word.strip(),
+            word=word,
             before=before.probabilities()[place],
             after=after.probabilities()[place],
             first=before.best,
@@ -67,49 +79,50 @@ def typographic(
     )
 
 
-def blank(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def blank(asked: Asked) -> Failure:
     """Show nothing at all."""
     white = np.full((PIXELS, PIXELS, 3), 255, np.uint8)
-    ranking = model.rank(white, labels, templates=templates)
-    words = say(language, "said_blank", best=ranking.best, share=float(ranking.probabilities().max()))
+    ranking = asked.model.rank(white, asked.labels, templates=asked.templates)
+    words = say(asked.language, "said_blank", best=ranking.best, share=float(ranking.probabilities().max()))
     return white, ranking, words
 
 
-def negation(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def negation(asked: Asked) -> Failure:
     """Ask for the picture with and without what is on it."""
-    best = model.rank(picture, labels, templates=templates).best
-    ranking = model.rank(picture, (f"a photo with a {best}", f"a photo without a {best}"))
+    best = asked.model.rank(asked.picture, asked.labels, templates=asked.templates).best
+    ranking = asked.model.rank(asked.picture, (f"a photo with a {best}", f"a photo without a {best}"))
     yes, no = (float(cosine) for cosine in ranking.cosines)
-    return picture, ranking, say(language, "said_negation", yes=yes, no=no, gap=abs(yes - no))
+    verdict = say(asked.language, "right" if yes > no else "wrong")
+    return (
+        asked.picture,
+        ranking,
+        say(asked.language, "said_negation", yes=yes, no=no, gap=yes - no, verdict=verdict),
+    )
 
 
-def counting(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def counting(asked: Asked) -> Failure:
     """Ask how many balls a Toybox scene holds."""
     from core.world.captions import shown
     from core.world.picture import picture as toybox
 
     view = toybox(SEED, PIXELS, count=BALLS, pairs="balls")
-    ranking = model.rank(view.rgb, COUNTS, templates=("a photo of {}.",))
+    ranking = asked.model.rank(view.rgb, COUNTS, templates=("a photo of {}.",))
     share = float(ranking.probabilities().max())
-    return view.rgb, ranking, say(language, "said_counting", true=len(shown(view)), best=ranking.best, share=share)
+    return (
+        view.rgb,
+        ranking,
+        say(asked.language, "said_counting", true=len(shown(view)), best=ranking.best, share=share),
+    )
 
 
-def crop(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def crop(asked: Asked) -> Failure:
     """Put the picture at the edge of a wide canvas, which the centre crop cuts away."""
-    wide = overlay.beside(picture)
-    before, after = model.rank_many([picture, wide], labels, templates=templates)
+    wide = overlay.beside(asked.picture)
+    before, after = asked.model.rank_many([asked.picture, wide], asked.labels, templates=asked.templates)
     place = before.labels.index(before.best)
-    box = model.crop_box(wide)
+    box = asked.model.crop_box(wide)
     words = say(
-        language,
+        asked.language,
         "said_crop",
         label=before.best,
         before=before.probabilities()[place],
@@ -119,19 +132,17 @@ def crop(
     return overlay.frame(wide, box), after, words
 
 
-def unseen(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def unseen(asked: Asked) -> Failure:
     """Ask for two things that the embedded models' training never named."""
-    ranking = model.rank(picture, (*UNSEEN, *(label for label in labels if label not in UNSEEN)), templates=templates)
+    ranking = asked.model.rank(
+        asked.picture, (*UNSEEN, *(label for label in asked.labels if label not in UNSEEN)), templates=asked.templates
+    )
     first, second = (float(cosine) for cosine in ranking.cosines[:2])
-    key = "said_unseen" if len(model.unseen_words(UNSEEN)) == len(UNSEEN) else "said_unseen_none"
-    return picture, ranking, say(language, key, first=UNSEEN[0], second=UNSEEN[1], a=first, b=second)
+    key = "said_unseen" if len(asked.model.unseen_words(UNSEEN)) == len(UNSEEN) else "said_unseen_none"
+    return asked.picture, ranking, say(asked.language, key, first=UNSEEN[0], second=UNSEEN[1], a=first, b=second)
 
 
-def sides(
-    model: Any, picture: np.ndarray, labels: tuple[str, ...], templates: tuple[str, ...], word: str, language: str
-) -> Failure:
+def sides(asked: Asked) -> Failure:
     """Swap left and right in a true sentence about a Toybox scene."""
     from core.world.captions import noun_phrase, relation, shown
     from core.world.picture import picture as toybox
@@ -144,13 +155,13 @@ def sides(
             break
     first, second = (noun_phrase(view, index) for index in seen)
     true, swapped = f"{first} {side} {second}", f"{second} {side} {first}"
-    ranking = model.rank(view.rgb, (true, swapped))
+    ranking = asked.model.rank(view.rgb, (true, swapped))
     yes, no = (float(cosine) for cosine in ranking.cosines)
-    verdict = say(language, "right" if yes > no else "wrong")
-    return view.rgb, ranking, say(language, "said_sides", true=true, a=yes, b=no, verdict=verdict)
+    verdict = say(asked.language, "right" if yes > no else "wrong")
+    return view.rgb, ranking, say(asked.language, "said_sides", true=true, a=yes, b=no, verdict=verdict)
 
 
-FAILURES: dict[str, Callable[..., Failure]] = {
+FAILURES: dict[str, Callable[[Asked], Failure]] = {
     "typographic": typographic,
     "blank": blank,
     "negation": negation,
@@ -168,9 +179,15 @@ def _runner(name: str) -> Callable[..., tuple[np.ndarray, str, str]]:
     def run(
         word: str, source: Any, labels: str, templates: str, weights: str, language: str
     ) -> tuple[np.ndarray, str, str]:
-        picture = None if name in NEEDS_NO_PICTURE else media.read_image(source)
-        asked, kept = parse_labels(labels), check_templates(templates.splitlines())
-        used, ranking, words = FAILURES[name](load(SYSTEM, weights), picture, asked, kept, word, language)
+        asked = Asked(
+            picture=None if name in NEEDS_NO_PICTURE else media.read_image(source),
+            labels=parse_labels(labels),
+            templates=check_templates(templates.splitlines()),
+            model=load(SYSTEM, weights),
+            word=word,
+            language=language,
+        )
+        used, ranking, words = FAILURES[name](asked)
         headings = tuple(say(language, key) for key in ("head_label", "head_probability", "head_cosine", "head_logit"))
         return used, charts.bars(ranking, headings=headings, most=6), note(words)
 

@@ -23,6 +23,7 @@ MOST_MAPS = 4  # labels whose heat maps are shown
 MOST_PAIRS = 12
 MOST_PICTURES = 2000
 MAP_PIXELS = 512  # pictures are shrunk to this for heat maps: the network sees fewer
+NONE = "picture"  # the prompt for 'none of these': a word that says nothing
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -35,9 +36,10 @@ class Inputs:
     templates: gr.Textbox
     weights: gr.Dropdown
     language: gr.State
+    none: gr.Checkbox
 
     def all(self) -> list[Any]:
-        """Return them in the order of every lesson's arguments."""
+        """Return what every lesson needs, in the order of its arguments."""
         return [self.picture, self.labels, self.templates, self.weights, self.language]
 
 
@@ -67,8 +69,8 @@ def build(inputs: Inputs, outputs: Outputs) -> None:
         gr.Markdown(t("code_note"))
         code = gr.Code(language="python", interactive=False, elem_id="python")
         refresh = gr.Button(t("explain"), size="sm", elem_id="code-button")
-        refresh.click(guarded(as_python), [inputs.labels, inputs.templates, inputs.weights], code, **QUIET)
-    outputs.answer.change(guarded(as_python), [inputs.labels, inputs.templates, inputs.weights], code, **QUIET)
+    asked = [inputs.labels, inputs.templates, inputs.weights, inputs.none]
+    gr.on([refresh.click, outputs.answer.change], guarded(as_python), asked, code, **QUIET)
 
 
 def heat_maps(source: Any, labels: str, templates: str, weights: str, language: str) -> list[tuple[np.ndarray, str]]:
@@ -157,13 +159,19 @@ def classify_many(
     return rows, _write_csv(scores), note(words)
 
 
-def as_python(labels: str, templates: str, weights: str) -> str:
+def asked_labels(labels: str, none: bool) -> tuple[str, ...]:
+    """Return what is asked of the model: the labels that were typed, and the empty word where it was ticked."""
+    typed = parse_labels(labels)
+    return (*typed, NONE) if none else typed
+
+
+def as_python(labels: str, templates: str, weights: str, none: bool) -> str:
     """Return the lines of Python that give the same numbers as the tab."""
     return (
         "from core import media, registry\n\n"
         f"model = registry.load({SYSTEM!r}, {weights!r})\n"
         'picture = media.read_image("picture.jpg")  # your file\n'
-        f"ranking = model.rank(\n    picture,\n    {parse_labels(labels)!r},\n"
+        f"ranking = model.rank(\n    picture,\n    {asked_labels(labels, none)!r},\n"
         f"    templates={check_templates(templates.splitlines())!r},\n)\n"
         "for i in ranking.order():\n"
         '    print(f"{ranking.probabilities()[i]:7.2%}  {ranking.cosines[i]:+.3f}  {ranking.labels[i]}")\n'

@@ -256,7 +256,7 @@ def test_every_registry_card_resolves():
         assert card.url.startswith("https://")
         default = checkpoints.resolve(card.name)
         assert default.embedded, card.name
-        assert checkpoints.available(default), card.name
+        assert default.available, card.name
 
 
 def test_every_embedded_file_has_a_card_with_its_licence_and_figures():

@@ -86,7 +86,7 @@ def test_our_own_vit_b_32_has_the_published_number_of_parameters():
 
 @pytest.mark.parametrize("weights", checkpoints.WEIGHTS, ids=lambda weights: weights.name)
 def test_size_and_licence_are_told_before_any_download(weights, hub):
-    said = checkpoints.describe(weights)
+    said = weights.describe()
     assert weights.licence in said
     assert "MB" in said or not weights.parameters
     assert not hub.asked
@@ -207,7 +207,7 @@ def test_any_repository_of_open_clips_brings_its_configuration_and_tokenizer(hub
     assert ranking.kind == "sigmoid"
     assert ranking.logit_bias == pytest.approx(-10)
     assert model.crop_box(PICTURE) == (0, 0, 50, 40)  # squashed, not cut
-    assert checkpoints.available(checkpoints.resolve("clip", "hf-hub:org/siglip"))
+    assert checkpoints.resolve("clip", "hf-hub:org/siglip").available
 
 
 def test_a_file_with_its_configuration_beside_it_opens_like_the_repository(hub, tmp_path):

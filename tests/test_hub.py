@@ -47,7 +47,7 @@ def test_nothing_is_downloaded_unless_asked_for(hub, published, reference):
         checkpoints.fetch(reference)
     with pytest.raises(NeedsDownload):
         registry.load("clip", REFERENCE)
-    assert not checkpoints.available(reference)
+    assert not reference.available
     assert not hub.asked
 
 
@@ -59,7 +59,7 @@ def test_a_file_is_downloaded_once_and_progress_is_told(hub, published, referenc
     assert [here for here, _ in told] == sorted(here for here, _ in told)
     assert len(told) > 1
     assert told[-1] == (len(published), len(published))
-    assert checkpoints.available(reference)
+    assert reference.available
     asked = len(hub.asked)
     assert checkpoints.fetch(reference, download=True) == path
     assert len(hub.asked) == asked
@@ -85,7 +85,7 @@ def test_a_second_try_goes_on_where_the_first_one_died(hub, published, reference
     with pytest.raises(ValueError, match="what arrived is kept") as caught:
         checkpoints.fetch(reference, download=True, progress=die)
     assert "\n" not in str(caught.value)
-    assert not checkpoints.available(reference)
+    assert not reference.available
     (part,) = checkpoints.folder(reference).glob("*.part")
     kept = part.stat().st_size
     assert 0 < kept < len(published)
@@ -108,7 +108,7 @@ def test_a_user_who_stops_a_download_can_go_on_later(hub, published, reference):
 
     with pytest.raises(KeyboardInterrupt):
         checkpoints.fetch(reference, download=True, progress=stop)
-    assert not checkpoints.available(reference)
+    assert not reference.available
     assert checkpoints.fetch(reference, download=True).read_bytes() == published
 
 
@@ -194,7 +194,7 @@ def test_no_hub_is_one_sentence_that_says_what_to_do(hub, reference, published):
     assert str(checkpoints.folder(reference)) in said
     checkpoints.folder(reference).mkdir(parents=True)  # and doing so works
     (checkpoints.folder(reference) / WEIGHTS_FILE).write_bytes(published)
-    assert checkpoints.available(reference)
+    assert reference.available
     assert registry.load("clip", REFERENCE).rank(PICTURE, ["a dog", "a cat"]).best
 
 

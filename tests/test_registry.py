@@ -17,7 +17,7 @@ for name in registry.names():
     card = registry.get(name)
     for weights in checkpoints.names(name):
         found = checkpoints.resolve(name, weights)
-        print(card.title, checkpoints.describe(found), checkpoints.available(found))
+        print(card.title, found.describe(), found.available)
 sys.exit("torch was imported" if "torch" in sys.modules else 0)
 """
 

@@ -85,9 +85,8 @@ class Pairs:
 
 def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
     """Draw `count` Toybox pictures with sentences on all cores; a second call reads them back from `cache`."""
-    name = hashlib.sha256(
-        repr((seed, count, size, context_length, LOOK_SHARE, TEXT_SHARE, SINGLE_SHARE, SINGLE_LOOK_SHARE, DRAWING)).encode()
-    ).hexdigest()[:12]
+    shares = (LOOK_SHARE, TEXT_SHARE, SINGLE_SHARE, SINGLE_LOOK_SHARE)
+    name = hashlib.sha256(repr((seed, count, size, context_length, shares, DRAWING)).encode()).hexdigest()[:12]
     path = cache / f"toybox-{name}.npz"
     if not path.exists():
         log.info("drawing %d Toybox pictures", count)

@@ -25,7 +25,7 @@ class ClipRecipe:
     toybox_pictures: int = 60_000  # drawn once, then seen from many crops
     batch_toys: int = 88
     batch_photos: int = 80
-    steps: int = 7_000
+    steps: int = 9_000
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.04  # share of the run

@@ -61,8 +61,11 @@ def prompt_figure(
     return _heat_figure(cosines.T, [_short(label) for label in labels], [_short(t) for t in templates], title)
 
 
-def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axis: str) -> "Figure":
-    """Return how each label's probability changes with the temperature, the chosen one marked."""
+def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axes: tuple[str, str]) -> "Figure":
+    """Return how each label's probability changes with the temperature, the chosen one marked.
+
+    `axes` name the temperature and the probability.
+    """
     import plotly.graph_objects as go
 
     temperatures = np.geomspace(0.1, 10, 41)
@@ -72,8 +75,8 @@ def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axis: str
         line = {"color": color_of(int(i)), "width": 3}
         figure.add_scatter(x=temperatures, y=curves[:, i], name=_short(ranking.labels[i]), mode="lines", line=line)
     figure.add_vline(x=chosen, line={"color": MARK, "dash": "dash"})
-    figure.update_xaxes(type="log", title=axis, tickvals=[0.1, 0.3, 1, 3, 10])
-    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(type="log", title=axes[0], tickvals=[0.1, 0.3, 1, 3, 10])
+    figure.update_yaxes(title=axes[1], range=[0, 1], tickformat=".0%")
     return _styled(figure, title, height=320)
 
 

@@ -35,7 +35,21 @@ def test_an_answer_has_bars_a_cost_and_a_ranking_to_keep(scene):
 
 def test_none_of_these_is_one_more_label(scene):
     ranking, _, _, _ = ask(scene, none=True)
-    assert ranking.labels[-1] == zero_shot.NONE
+    assert ranking.labels == ("car", "tree", "mug", "none of these")
+
+
+def test_one_more_label_changes_the_shares_and_not_the_cosines(scene):
+    before = ask(scene)[0]
+    labels, after, bars, said, _ = zero_shot.add_label(
+        "house", scene, "car, tree, mug", TEMPLATE, WEIGHTS, "en", False, 1.0
+    )
+    assert labels == "car, tree, mug, house"
+    assert after.cosines[:3] == pytest.approx(before.cosines, abs=1e-5)
+    assert (after.probabilities()[:3] < before.probabilities()).all()
+    assert bars.count("<tr>") == 5
+    assert "house" in said
+    with pytest.raises(ValueError, match="label to add"):
+        zero_shot.add_label(" ", scene, "car", TEMPLATE, WEIGHTS, "en", False, 1.0)
 
 
 def test_unseen_words_are_named_in_the_users_language(scene):
@@ -148,11 +162,11 @@ def test_many_pictures_become_a_table_a_csv_and_a_list_of_failures(scene, tmp_pa
 
 
 def test_the_copied_python_gives_the_tabs_numbers(scene, tmp_path, python):
-    code = zero_shot_lessons.as_python("car, tree, mug", TEMPLATE, WEIGHTS).replace("picture.jpg", scene)
+    code = zero_shot_lessons.as_python("car, tree", TEMPLATE, WEIGHTS, True).replace("picture.jpg", scene)
     script = tmp_path / "copied.py"
     script.write_text("import sys\nsys.path.insert(0, '.')\n" + code)
     finished = python(str(script))
-    ranking = ask(scene)[0]
+    ranking = ask(scene, labels="car, tree", none=True)[0]
     assert finished.returncode == 0, finished.stderr
-    for i in range(3):
-        assert f"{ranking.cosines[i]:+.3f}  {ranking.labels[i]}" in finished.stdout
+    for cosine, label in zip(ranking.cosines, ("car", "tree", zero_shot_lessons.NONE), strict=True):
+        assert f"{cosine:+.3f}  {label}" in finished.stdout

@@ -49,6 +49,6 @@ def test_the_matrix_marks_its_diagonal():
 
 def test_the_temperature_curve_passes_through_the_probabilities():
     answer = ranking(("cat", "dog"))
-    figure = charts.temperature_figure(answer, chosen=1.0, title="t", axis="p")
+    figure = charts.temperature_figure(answer, chosen=1.0, title="t", axes=("t", "p"))
     middle = int(np.argmin(np.abs(np.array(figure.data[0].x) - 1)))
     assert figure.data[0].y[middle] == np.float32(answer.probabilities()[0])
