@@ -1,8 +1,9 @@
-"""`python -m core.train RECIPE [--out FOLDER] [--minutes M | --steps N] [--resume] [--data FOLDER_OR_ZIP]`."""
+"""`python -m core.train RECIPE [--out FOLDER] [--minutes M | --steps N] [--resume] [--data FOLDER_OR_CSV]`."""
 
 import argparse
 import dataclasses
 import logging
+import sys
 from pathlib import Path
 
 from core.train.loop import ClipRun
@@ -19,7 +20,10 @@ def main() -> None:
     length.add_argument("--steps", type=int, help="stop after this many steps")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     parser.add_argument(
-        "--data", type=Path, help="photographs as train/CLASS/*.jpg and test/CLASS/*.jpg, folder or zip"
+        "--data",
+        metavar="FOLDER_OR_CSV",
+        help="photographs: a folder or zip of CLASS/picture or train/CLASS/picture and test/CLASS/picture, a CSV with "
+        "the columns path and caption, or 'cifar10', which is downloaded",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -27,7 +31,21 @@ def main() -> None:
     if arguments.steps is not None:
         recipe = dataclasses.replace(recipe, steps=arguments.steps)
     out = arguments.out or Path("runs") / arguments.recipe
-    ClipRun(recipe, out, arguments.data, resume=arguments.resume).train(arguments.minutes)
+    try:
+        run = ClipRun(recipe, out, arguments.data, resume=arguments.resume, command=_command(arguments))
+        run.train(arguments.minutes)
+    except (ValueError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """Return the command as another machine would give it: what was asked, without folders of this one."""
+    words = ["python -m core.train", arguments.recipe]
+    words += [f"--minutes {arguments.minutes:g}"] if arguments.minutes is not None else []
+    words += [f"--steps {arguments.steps}"] if arguments.steps is not None else []
+    words += [f"--data {Path(arguments.data).name}"] if arguments.data else []
+    return " ".join(words)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pairs of pictures and sentences to learn from: the Toybox, and folders of photographs.
+"""Pairs of pictures and sentences to learn from, and those of the Toybox.
 
 Everything is held in memory as uint8 and as token ids; a step's batch follows from (seed, step) alone, so that a run
 that was interrupted goes on as if it had not been.
@@ -7,18 +7,14 @@ Legend: N pictures, S sentences a picture, L token positions.
 """
 
 import hashlib
-import io
 import logging
 import multiprocessing
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, UInt8
-from PIL import Image
+from jaxtyping import Bool, Int, UInt8
 
 from core.backbones.tokenizer import clip_tokenizer
 from core.world.captions import describe, shown
@@ -29,44 +25,11 @@ from core.world.shapes import CATEGORIES
 
 log = logging.getLogger(__name__)
 SENTENCES = 4  # a picture
-LOOK_SHARE = {"photo": 0.8, "line drawing": 0.06, "silhouette": 0.03, "depth map": 0.05, "point cloud": 0.06}
+LOOK_SHARE = {"photo": 0.72, "line drawing": 0.09, "silhouette": 0.03, "depth map": 0.06, "point cloud": 0.1}
 TEXT_SHARE = 0.03  # of Toybox photos carry a painted word
 SINGLE_SHARE, SINGLE_LOOK_SHARE = 0.6, 0.9  # of photos, and of other looks, are asked to show one thing only
-PHOTO_PICTURE_PIXELS = 32
 DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
 CHUNK = 500  # pictures a worker draws at a time
-PHOTO_FRAMES = (
-    "{}",
-    "a {}",
-    "a photo of a {}",
-    "a photo of a {}.",
-    "a photo of the {}.",
-    "a picture of a {}",
-    "an image of a {}",
-    "a blurry photo of a {}.",
-    "a low resolution photo of a {}.",
-    "a bad photo of a {}.",
-    "a good photo of a {}.",
-    "a cropped photo of a {}.",
-    "a close-up photo of a {}.",
-    "a bright photo of a {}.",
-    "a dark photo of a {}.",
-    "a photo of one {}.",
-    "a photo of my {}.",
-    "a photo of a large {}.",
-    "a photo of a small {}.",
-    "itap of a {}.",
-    "this is a {}",
-    "there is a {} in the photo",
-)
-SYNONYMS = {  # other words that people use for a photograph's class
-    "airplane": ("airplane", "plane"),
-    "automobile": ("automobile", "car"),
-    "ship": ("ship", "boat"),
-    "truck": ("truck", "lorry"),
-    "dog": ("dog", "puppy"),
-    "cat": ("cat", "kitten"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +44,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def chosen(self, which: Bool[np.ndarray, " N"]) -> "Pairs":
+        """Return the pairs that are marked."""
+        return replace(self, pictures=self.pictures[which], tokens=self.tokens[which], classes=self.classes[which])
 
 
 def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache: Path) -> Pairs:
@@ -120,25 +87,6 @@ def with_text(scene: Scene, text: str) -> Scene:
     return replace(scene, things=(replace(scene.things[0], text=text), *scene.things[1:]))
 
 
-def photo_pairs(folder_or_zip: Path, split: str, *, context_length: int) -> Pairs:
-    """Read CLASS/*.jpg (or SPLIT/CLASS/*.jpg) from a folder or zip.
-
-    Raises ValueError when there is no picture in such a layout.
-    """
-    found = [(name, data) for name, data in _members(folder_or_zip) if split in Path(name).parts[:-2] or _flat(name)]
-    if not found:
-        raise ValueError(f"wanted {split}/CLASS/picture files in {folder_or_zip}, found none")
-    names = tuple(sorted({Path(name).parts[-2] for name, _ in found}))
-    pictures = np.stack([_small(data) for _, data in found])
-    classes = np.array([names.index(Path(name).parts[-2]) for name, _ in found])
-    sentences = [
-        [frame.format(word) for frame in PHOTO_FRAMES for word in SYNONYMS.get(name, (name,))] for name in names
-    ]
-    most = max(len(each) for each in sentences)
-    tables = np.stack([tokenise([each[i % len(each)] for i in range(most)], context_length) for each in sentences])
-    return Pairs(pictures=pictures, tokens=tables[classes], classes=classes, names=names, same_sentences=True)
-
-
 def tokenise(sentences: list[str], context_length: int) -> Int[np.ndarray, "N L"]:
     """Return CLIP's BPE ids, cut to the context length, (N, L) int32."""
     return clip_tokenizer(context_length)(sentences).numpy().astype(np.int32)
@@ -159,28 +107,3 @@ def _draw_chunk(chunk: tuple[int, int, int], *, size: int, context_length: int) 
         "tokens": tokenise(sentences, context_length).reshape(count, SENTENCES, context_length),
         "classes": np.array(classes),
     }
-
-
-def _members(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the picture files of a folder or zip in name order."""
-    endings = (".jpg", ".jpeg", ".png")
-    if source.is_dir():
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in endings)
-        yield from ((str(path.relative_to(source)), path.read_bytes()) for path in paths)
-        return
-    with zipfile.ZipFile(source) as archive:
-        for name in sorted(archive.namelist()):
-            if name.lower().endswith(endings):
-                yield name, archive.read(name)
-
-
-def _flat(name: str) -> bool:
-    return len(Path(name).parts) == 2
-
-
-def _small(data: bytes) -> UInt8[np.ndarray, "32 32 3"]:
-    picture = Image.open(io.BytesIO(data)).convert("RGB")
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    picture = picture.crop((left, top, left + side, top + side))
-    return np.asarray(picture.resize((PHOTO_PICTURE_PIXELS, PHOTO_PICTURE_PIXELS), Image.Resampling.BICUBIC))

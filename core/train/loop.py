@@ -27,8 +27,9 @@ from core import checkpoints
 from core.backbones.clip_model import build, encode_text, from_tensors
 from core.train import validation
 from core.train.augment import augment
-from core.train.data import Pairs, photo_pairs, tokenise, toybox_pairs
+from core.train.data import Pairs, tokenise, toybox_pairs
 from core.train.losses import class_prompt_loss, contrastive_loss, distillation_loss
+from core.train.photos import read_photos
 from core.train.recipes import ClipRecipe
 
 log = logging.getLogger(__name__)
@@ -57,9 +58,12 @@ class Batch:
 class ClipRun:
     """Trains one CLIP by a recipe in a folder, from the start or from where the folder's checkpoint stands."""
 
-    def __init__(self, recipe: ClipRecipe, out: Path, photos: Path | None, *, resume: bool) -> None:
-        """Make the data and the network ready; the data are cached beside the run's folder."""
-        self.recipe, self.out = recipe, out
+    def __init__(self, recipe: ClipRecipe, out: Path, photos: str | None, *, resume: bool, command: str = "") -> None:
+        """Make the data and the network ready; the data are cached beside the run's folder.
+
+        `photos` is a source as in `read_photos`, `command` what the card will say started the run.
+        """
+        self.recipe, self.out, self.command = recipe, out, command
         out.mkdir(parents=True, exist_ok=True)
         self.toys = toybox_pairs(
             recipe.seed,
@@ -71,8 +75,9 @@ class ClipRun:
         self.photos: Pairs | None = None
         self.photo_test: Pairs | None = None
         if photos is not None:
-            self.photos = photo_pairs(photos, "train", context_length=recipe.context_length)
-            self.photo_test = photo_pairs(photos, "test", context_length=recipe.context_length)
+            self.photos, self.photo_test = read_photos(
+                photos, context_length=recipe.context_length, downloads=out.parent / "cache"
+            )
         torch.manual_seed(recipe.seed)
         self.one_sided = torch.from_numpy(np.unique(tokenise([ONE_SIDED], 5)[0][1:4]))
         self.teacher = self._teacher()
@@ -129,7 +134,7 @@ class ClipRun:
         """Return accuracies on fresh Toybox pictures and on test photographs."""
         self.model.eval()
         found = validation.toybox_accuracy(self.model, self.recipe.image_size, self.recipe.context_length)
-        if self.photo_test is not None:
+        if self.photo_test is not None and self.photo_test.names:
             found["photo_top1"] = validation.photo_accuracy(
                 self.model, self.photo_test, self.recipe.image_size, self.recipe.context_length
             )
@@ -146,12 +151,14 @@ class ClipRun:
         card = {
             "name": self.recipe.checkpoint,
             "licence": "Apache-2.0",
+            "command": self.command,
             "recipe": dataclasses.asdict(self.recipe),
             "samples": self.samples,
             "minutes": round(self.seconds / 60, 1),
             "threads": torch.get_num_threads(),
             "date": date.today().isoformat(),
-            "photographs": list(self.photos.names) if self.photos else [],
+            "photographs": len(self.photos) if self.photos else 0,
+            "photograph_classes": list(self.photos.names) if self.photos else [],
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "metrics": {},
             "curve": [line for line in self._lines() if "toy_top1" in line],
@@ -186,8 +193,9 @@ class ClipRun:
         for part, classes, prompts in zip(
             images.split([len(each) for each in batch.classes]), batch.classes, batch.prompts, strict=True
         ):
-            names = encode_text(self.model, prompts)
-            loss = loss + self.recipe.class_weight * class_prompt_loss(part, names, scale, classes)
+            if (classes >= 0).any():
+                names = encode_text(self.model, prompts)
+                loss = loss + self.recipe.class_weight * class_prompt_loss(part, names, scale, classes)
         if self.teacher is None:
             return loss
         with torch.no_grad():

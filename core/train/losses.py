@@ -48,11 +48,9 @@ def class_prompt_loss(
 ) -> Float[Tensor, ""]:
     """Return the cross entropy of CLIP's own zero-shot classifier over C class prompts; class -1 does not count.
 
-    With labels at hand this teaches names faster than captions alone; learning from captions and labels together is
-    the idea of UniCL (Yang et al. 2022). 0 when no picture has a class.
+    At least one picture must have a class. With labels at hand this teaches names faster than captions alone;
+    learning from captions and labels together is the idea of UniCL (Yang et al. 2022).
     """
-    if not (classes >= 0).any():
-        return image_features.sum() * 0
     logits = logit_scale * F.normalize(image_features, dim=-1) @ F.normalize(prompt_features, dim=-1).T
     return F.cross_entropy(logits, classes, ignore_index=-1)
 

@@ -22,7 +22,7 @@ class ClipRecipe:
     text_width: int = 128
     text_layers: int = 3
     context_length: int = 32
-    toybox_pictures: int = 60_000  # drawn once, then seen from many crops
+    toybox_pictures: int = 80_000  # drawn once, then seen from many crops
     batch_toys: int = 88
     batch_photos: int = 80
     steps: int = 9_000

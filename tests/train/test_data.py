@@ -1,10 +1,8 @@
-"""What training sees: never a held-out pair, photographs by their folder."""
+"""What training sees of the Toybox: never a held-out pair."""
 
 import numpy as np
-import pytest
-from PIL import Image
 
-from core.train.data import photo_pairs, tokenise, toybox_pairs, training_view, with_text
+from core.train.data import toybox_pairs, training_view, with_text
 from core.world.scene import is_held_out
 
 
@@ -22,23 +20,6 @@ def test_pairs_are_drawn_once_and_read_back_the_same(tmp_path):
     assert np.array_equal(first.pictures, second.pictures)
     assert first.pictures.shape == (6, 16, 16, 3)
     assert first.tokens.shape[2] == 20
-
-
-def test_photographs_are_grouped_by_their_folder(tmp_path):
-    for split, name, shade in (("train", "cat", 10), ("train", "dog", 200), ("test", "cat", 90)):
-        folder = tmp_path / split / name
-        folder.mkdir(parents=True)
-        Image.new("RGB", (40, 30), (shade, shade, shade)).save(folder / "1.png")
-    pairs = photo_pairs(tmp_path, "train", context_length=20)
-    assert pairs.names == ("cat", "dog")
-    assert pairs.classes.tolist() == [0, 1]
-    assert pairs.pictures[1].mean() == pytest.approx(200)
-    assert (pairs.tokens[0] == tokenise(["a photo of a kitten."], 20)).all(1).any()
-
-
-def test_a_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="found none"):
-        photo_pairs(tmp_path, "train", context_length=20)
 
 
 def test_a_word_is_painted_on_the_first_thing_only():
