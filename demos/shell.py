@@ -1,6 +1,7 @@
 """What tabs share: the model picker with its paper card, errors as one sentence, the cost of an answer, the look."""
 
 import functools
+import inspect
 import os
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import gradio as gr
 
 from core import registry
 from core.results import Cost
+from demos.errors import translate
 from demos.text import language_of, say, t
 
 LOCAL = "CLIP_FAMILY_LOCAL"  # set by app.py when only this computer can reach the app
@@ -33,14 +35,19 @@ def theme() -> gr.themes.Base:
 
 
 def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a ValueError, which is a sentence for the user, into a warning on the page; what was typed stays."""
+    """Turn a ValueError, which is a sentence for the user, into a warning on the page; what was typed stays.
+
+    The sentence is in the language that the function is called with, if it has an argument of that name.
+    """
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
         except ValueError as error:
-            raise gr.Error(str(error), title="", print_exception=False, duration=12) from None
+            language = signature.bind(*arguments, **named).arguments.get("language", "en")
+            raise gr.Error(translate(str(error), language), title="", print_exception=False, duration=12) from None
 
     return run
 

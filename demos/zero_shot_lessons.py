@@ -69,7 +69,7 @@ def build(inputs: Inputs, outputs: Outputs) -> None:
         gr.Markdown(t("code_note"))
         code = gr.Code(language="python", interactive=False, elem_id="python")
         refresh = gr.Button(t("explain"), size="sm", elem_id="code-button")
-    asked = [inputs.labels, inputs.templates, inputs.weights, inputs.none]
+    asked = [inputs.labels, inputs.templates, inputs.weights, inputs.none, inputs.language]
     gr.on([refresh.click, outputs.answer.change], guarded(as_python), asked, code, **QUIET)
 
 
@@ -165,8 +165,8 @@ def asked_labels(labels: str, none: bool) -> tuple[str, ...]:
     return (*typed, NONE) if none else typed
 
 
-def as_python(labels: str, templates: str, weights: str, none: bool) -> str:
-    """Return the lines of Python that give the same numbers as the tab."""
+def as_python(labels: str, templates: str, weights: str, none: bool, language: str = "en") -> str:
+    """Return the lines of Python that give the same numbers as the tab; `language` is that of its complaints."""
     return (
         "from core import media, registry\n\n"
         f"model = registry.load({SYSTEM!r}, {weights!r})\n"
