@@ -28,12 +28,13 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 def build(language: gr.State) -> None:
     """Lay the tab out and connect it."""
     answer = gr.State(None)  # the Ranking on show, so that sliders need no model
+    templates = _template_editor()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             picture, labels, classify = _inputs()
             gallery, scene = _example_inputs()
-            templates, weights = _prompt_inputs(language)
-        with gr.Column(scale=3, min_width=420), gr.Tabs(elem_id="lessons"):
+            weights = model_picker(SYSTEM, language)
+        with gr.Column(scale=3, min_width=420), gr.Tabs(elem_id="lessons", overflow_behavior="wrap"):
             with gr.Tab(t("answer"), id="answer"):
                 shown = _answer_outputs(answer, language)
             said = shown["said"]
@@ -147,30 +148,26 @@ def _path_of(payload: Any) -> Any:
     return payload.path
 
 
-def _prompt_inputs(language: gr.State) -> tuple[gr.Textbox, gr.Dropdown]:
-    weights = model_picker(SYSTEM, language)
-    with gr.Accordion(t("prompts_used"), open=False, elem_id="prompts"):
-        chosen = gr.Dropdown(list(TEMPLATES), value=TEMPLATE_SET, label=t("fill_from"), elem_id="template-set")
-        templates = gr.Textbox(
-            "\n".join(TEMPLATES[TEMPLATE_SET]), label=t("templates"), lines=3, max_lines=8, elem_id="templates"
-        )
-    chosen.change(lambda name: "\n".join(TEMPLATES[name]), chosen, templates, **QUIET)
-    return templates, weights
+def _template_editor() -> gr.Textbox:
+    """Return the editor that the prompt lab shows and every answer reads."""
+    lines = "\n".join(TEMPLATES[TEMPLATE_SET])
+    return gr.Textbox(lines, label=t("templates"), lines=3, max_lines=8, render=False, elem_id="templates")
 
 
 def _answer_outputs(answer: gr.State, language: gr.State) -> dict[str, Any]:
-    bars = gr.HTML(elem_id="bars")
-    said = gr.HTML(elem_id="said")
-    cost = gr.HTML(elem_id="cost")
+    bars = gr.HTML(show(None, 1.0, "en"), padding=False, elem_id="bars")
+    said = gr.HTML(padding=False, elem_id="said")
+    cost = gr.HTML(padding=False, elem_id="cost")
     with gr.Row():
         temperature = gr.Slider(0.1, 10, value=1, step=0.1, label=t("temperature"), elem_id="temperature", scale=3)
         none = gr.Checkbox(label=t("none_of_these"), elem_id="none", scale=2)
     with gr.Row():
         extra = gr.Textbox("", label=t("distractor"), scale=3, elem_id="extra")
-        add = gr.Button(t("add"), size="sm", scale=2, elem_id="add")
+        add = gr.Button(t("add"), size="sm", scale=2, elem_classes="low", elem_id="add")
     curve_button = gr.Button(t("score_curve"), size="sm", elem_id="curve-button")
     curve = gr.Plot(visible=False, show_label=False, elem_id="curve")
     temperature.change(show, [answer, temperature, language], bars, trigger_mode="always_last", **QUIET)
+    language.change(show, [answer, temperature, language], bars, **QUIET)
     curve_button.click(guarded(_curve), [answer, temperature, language], curve, **QUIET)
     return {
         "bars": bars,
@@ -193,20 +190,21 @@ def _curve(ranking: Ranking | None, temperature: float, language: str) -> Any:
 
 def _example_inputs() -> tuple[gr.Gallery, dict[str, Any]]:
     """Add the examples, which answer from their stored cosines, and the Toybox."""
+    gr.Markdown(t("examples"), elem_classes="small-heading")
     gallery = gr.Gallery(
         [str(example.path) for example in examples()],
-        label=t("examples"),
+        show_label=False,
         columns=len(examples()),
-        height=96,
+        height=72,
         allow_preview=False,
         object_fit="cover",
         buttons=[],
         elem_id="examples",
     )
     with gr.Row(elem_id="toybox"):
-        seed = gr.Number(3, label=t("toybox_seed"), precision=0, minimum=0, min_width=90, elem_id="seed")
-        look = gr.Dropdown(list(LOOKS), value=LOOKS[0], label=t("toybox_look"), min_width=110, elem_id="look")
-        draw = gr.Button(t("toybox_draw"), min_width=110, elem_id="draw")
+        seed = gr.Number(3, label=t("toybox_seed"), precision=0, minimum=0, min_width=110, scale=3, elem_id="seed")
+        look = gr.Dropdown(list(LOOKS), value=LOOKS[0], label=t("toybox_look"), min_width=110, scale=3, elem_id="look")
+        draw = gr.Button(t("toybox_draw"), min_width=80, scale=2, size="sm", elem_classes="low", elem_id="draw")
     return gallery, {"seed": seed, "look": look, "draw": draw}
 
 

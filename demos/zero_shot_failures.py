@@ -43,12 +43,17 @@ def build(inputs: "Inputs") -> None:
     """Add the buttons; each shows the picture it used, the answer, and what was measured."""
     gr.Markdown(t("fail_note"))
     with gr.Row():
-        word = gr.Textbox("cat", label=t("word"), scale=1, min_width=120, elem_id="word")
-        buttons = {name: gr.Button(t(name), size="sm", min_width=120, elem_id=f"fail-{name}") for name in FAILURES}
+        word = gr.Textbox("cat", label=t("word"), scale=1, min_width=140, elem_id="word")
+        first, *others = FAILURES
+        buttons = {first: gr.Button(t(first), size="sm", min_width=140, elem_classes="low", elem_id=f"fail-{first}")}
+    with gr.Row():
+        buttons |= {name: gr.Button(t(name), size="sm", min_width=160, elem_id=f"fail-{name}") for name in others}
     said = gr.HTML(elem_id="fail-said")
     with gr.Row():
-        picture = gr.Image(interactive=False, show_label=False, height=260, elem_id="fail-picture")
-        bars = gr.HTML(elem_id="fail-bars")
+        with gr.Column(scale=2, min_width=200):
+            picture = gr.Image(interactive=False, show_label=False, height=240, elem_id="fail-picture")
+        with gr.Column(scale=3, min_width=280):
+            bars = gr.HTML(padding=False, elem_id="fail-bars")
     for name, button in buttons.items():
         button.click(
             guarded(_runner(name)), [word, *inputs.all()], [picture, bars, said], api_name=f"fail_{name}", **MODEL

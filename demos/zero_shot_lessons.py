@@ -11,9 +11,10 @@ import gradio as gr
 import numpy as np
 
 from core import media
-from core.prompts import check_templates, parse_labels
+from core.prompts import TEMPLATES, check_templates, parse_labels
 from core.viz import charts, overlay
 from demos import zero_shot_failures as failures
+from demos.examples import TEMPLATE_SET
 from demos.shell import MODEL, guarded, load, note
 from demos.text import say, t
 
@@ -65,22 +66,25 @@ def build(inputs: Inputs, outputs: Outputs) -> None:
         failures.build(inputs)
     with gr.Tab(t("many"), id="many"):
         _build_many(inputs)
-    with gr.Tab(t("code"), id="code"):
+    with gr.Tab(t("as_python"), id="code"):
         gr.Markdown(t("code_note"))
-        code = gr.Code(language="python", interactive=False, elem_id="python")
+        code = gr.Code(language="python", interactive=False, wrap_lines=True, elem_id="python")
         refresh = gr.Button(t("explain"), size="sm", elem_id="code-button")
     asked = [inputs.labels, inputs.templates, inputs.weights, inputs.none, inputs.language]
     gr.on([refresh.click, outputs.answer.change], guarded(as_python), asked, code, **QUIET)
 
 
 def heat_maps(source: Any, labels: str, templates: str, weights: str, language: str) -> list[tuple[np.ndarray, str]]:
-    """Return what the network sees, then for the best labels the gradient map and the occlusion map."""
+    """Return what the network sees, twice, then for the best labels the gradient map and the occlusion map."""
     picture = _shrunk(media.read_image(source))
     model = load(SYSTEM, weights)
     kept = check_templates(templates.splitlines())
     ranking = model.rank(picture, parse_labels(labels), templates=kept)
     best = [ranking.labels[int(i)] for i in ranking.order()[:MOST_MAPS]]
-    shown = [(overlay.frame(picture, model.crop_box(picture)), say(language, "sees"))]
+    shown = [
+        (overlay.frame(picture, model.crop_box(picture)), say(language, "sees")),
+        (overlay.enlarged(model.crop_seen(picture), MAP_PIXELS), say(language, "sees_at")),
+    ]
     maps = {
         method: model.heat_maps(picture, best, templates=kept, method=method) for method in ("gradient", "occlusion")
     }
@@ -94,27 +98,33 @@ def each_prompt(source: Any, labels: str, templates: str, weights: str, language
     picture, asked = media.read_image(source), parse_labels(labels)
     kept = check_templates(templates.splitlines())
     cosines = load(SYSTEM, weights).prompt_cosines(picture, asked, kept)
-    return gr.update(
-        value=charts.prompt_figure(cosines, asked, kept, title=say(language, "prompt_title")), visible=True
-    )
+    figure = charts.label_figure(cosines.T, asked, kept, title=say(language, "prompt_title"))
+    return gr.update(value=figure, visible=True)
 
 
-def compare_all(
-    files: list[str] | None, captions: str, count: float, weights: str, language: str
-) -> tuple[Any, list[tuple[np.ndarray, str]], str]:
-    """Return the matrix of pictures against captions, the pictures, and the loss of that batch in words."""
+def each_set(source: Any, labels: str, templates: str, weights: str, language: str) -> Any:
+    """Return the probability of each label under each known set of templates and under the user's, as a figure."""
+    picture, asked = media.read_image(source), parse_labels(labels)
+    sets = TEMPLATES | {say(language, "own_set"): check_templates(templates.splitlines())}
+    model = load(SYSTEM, weights)
+    shares = np.stack([model.rank(picture, asked, templates=kept).probabilities() for kept in sets.values()])
+    names = [f"{name} ({len(kept)})" for name, kept in sets.items()]
+    figure = charts.label_figure(shares, asked, names, title=say(language, "set_title"), percent=True)
+    return gr.update(value=figure, visible=True)
+
+
+def compare_all(files: list[str] | None, captions: str, count: float, weights: str, language: str) -> tuple[Any, str]:
+    """Return the matrix of pictures against captions, and the loss of that batch in words."""
     pictures, texts = _own_pairs(files, captions) if files else _toybox_pairs(int(count))
     matrix = load(SYSTEM, weights).pair_matrix(pictures, texts)
-    names = [str(i + 1) for i in range(len(pictures))]
-    figure = charts.pair_figure(matrix, names, title=say(language, "matrix_title"))
+    figure = charts.pair_figure(matrix, pictures, title=say(language, "matrix_title"))
     if matrix.loss is None:
         words = say(language, "matrix_unequal", count=len(pictures), captions=len(texts))
     else:
         right = int((matrix.cosines.argmax(1) == np.arange(len(pictures))).sum())
         chance = float(np.log(len(pictures)))
         words = say(language, "matrix_loss", loss=matrix.loss, chance=chance, right=right, count=len(pictures))
-    gallery = [(picture, f"{i + 1}") for i, picture in enumerate(pictures)]
-    return gr.update(value=figure, visible=True), gallery, note(words)
+    return gr.update(value=figure, visible=True), note(words)
 
 
 def classify_many(
@@ -181,14 +191,20 @@ def as_python(labels: str, templates: str, weights: str, none: bool, language: s
 def _build_look(inputs: Inputs) -> None:
     gr.Markdown(t("look_note"))
     button = gr.Button(t("explain"), variant="primary", elem_id="look-button")
-    maps = gr.Gallery(columns=3, object_fit="contain", height=520, show_label=False, elem_id="maps")
+    maps = gr.Gallery(columns=2, object_fit="contain", height=560, show_label=False, elem_id="maps")
     button.click(guarded(heat_maps), inputs.all(), maps, api_name="heat_maps", **MODEL)
 
 
 def _build_prompts(inputs: Inputs) -> None:
-    button = gr.Button(t("each_prompt"), variant="primary", elem_id="prompts-button")
+    chosen = gr.Dropdown(list(TEMPLATES), value=TEMPLATE_SET, label=t("fill_from"), elem_id="template-set")
+    inputs.templates.render()
+    with gr.Row():
+        sets = gr.Button(t("each_set"), variant="primary", min_width=160, elem_id="sets-button")
+        button = gr.Button(t("each_prompt"), min_width=160, elem_id="prompts-button")
     figure = gr.Plot(visible=False, show_label=False, elem_id="prompt-figure")
+    chosen.change(lambda name: "\n".join(TEMPLATES[name]), chosen, inputs.templates, **QUIET)
     button.click(guarded(each_prompt), inputs.all(), figure, api_name="prompt_scores", **MODEL)
+    sets.click(guarded(each_set), inputs.all(), figure, api_name="prompt_sets", **MODEL)
 
 
 def _build_matrix(inputs: Inputs) -> None:
@@ -197,14 +213,13 @@ def _build_matrix(inputs: Inputs) -> None:
         button = gr.Button(t("matrix_run"), variant="primary", elem_id="matrix-button")
     said = gr.HTML(elem_id="matrix-said")
     figure = gr.Plot(visible=False, show_label=False, elem_id="matrix-figure")
-    gallery = gr.Gallery(columns=6, height=150, show_label=False, object_fit="cover", elem_id="matrix-pictures")
     with gr.Accordion(t("matrix_files"), open=False):
         files = gr.File(file_count="multiple", file_types=["image"], show_label=False, elem_id="matrix-files")
         captions = gr.Textbox("", label=t("matrix_captions"), lines=4, elem_id="matrix-captions")
     button.click(
         guarded(compare_all),
         [files, captions, count, inputs.weights, inputs.language],
-        [figure, gallery, said],
+        [figure, said],
         api_name="pair_matrix",
         **MODEL,
     )
@@ -214,7 +229,9 @@ def _build_many(inputs: Inputs) -> None:
     files = gr.File(file_count="multiple", label=t("files"), height=140, elem_id="many-files")
     button = gr.Button(t("run_many"), variant="primary", elem_id="many-button")
     said = gr.HTML(elem_id="many-said")
-    table = gr.Dataframe(headers=["file", "label", "probability", "cosine"], label=t("table"), elem_id="many-table")
+    table = gr.Dataframe(
+        headers=["file", "label", "probability", "cosine"], label=t("table"), wrap=True, elem_id="many-table"
+    )
     download = gr.DownloadButton(t("csv"), elem_id="many-csv")
     asked = [files, inputs.labels, inputs.templates, inputs.weights, inputs.language]
     button.click(guarded(classify_many), asked, [table, download, said], api_name="classify_many", **MODEL)

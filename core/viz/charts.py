@@ -3,12 +3,15 @@
 Plotly is imported where a figure is made: it would double the time that the app takes to start.
 """
 
+import base64
+import io
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from core.results import PairMatrix, Ranking
 from core.viz.palette import MARK, OKABE_ITO, SEQUENTIAL, color_of
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 MOST_BARS = 12
 FONT_PIXELS = 16
 LONGEST_TICK = 28  # characters
+MOST_NUMBERS = 144  # in a heat map; more cannot be read
+ROW_PIXELS = 44  # of a heat map
+SLANT_PIXELS = 4.4  # that a slanted character rises
+THUMBNAIL_PIXELS = 88
 GREY = "#7f8792"  # readable on white and on black
 
 
@@ -31,7 +38,7 @@ def bars(
     """
     shares, logits = ranking.probabilities(temperature), ranking.logits(temperature)
     rows = [
-        f'<tr><th scope="row">{escape(ranking.labels[i])}</th>'
+        f'<tr><th scope="row" title="{escape(ranking.labels[i])}">{_short(ranking.labels[i])}</th>'
         f'<td class="bar"><span style="width:{100 * shares[i]:.2f}%;background:{color_of(int(i))}"></span></td>'
         f"<td>{shares[i]:.1%}</td><td>{ranking.cosines[i]:+.3f}</td><td>{logits[i]:+.2f}</td></tr>"
         for i in ranking.order()[:most]
@@ -46,19 +53,22 @@ def bars(
     return f'<table class="bars"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>{more}'
 
 
-def pair_figure(matrix: PairMatrix, names: Sequence[str], *, title: str) -> "Figure":
-    """Return pictures against captions as a heat map of cosines, the diagonal framed, as in CLIP's Figure 1."""
-    figure = _heat_figure(matrix.cosines, [_short(text) for text in matrix.captions], list(names), title)
+def pair_figure(matrix: PairMatrix, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, title: str) -> "Figure":
+    """Return pictures (rows) against captions (columns), the diagonal framed, as in CLIP's Figure 1."""
+    figure = _heat_figure(matrix.cosines, matrix.captions, [""] * len(pictures), title)
     for i in range(min(matrix.cosines.shape)):
         figure.add_shape(type="rect", x0=i - 0.5, x1=i + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": MARK, "width": 4})
-    return figure
+    for i, picture in enumerate(pictures):
+        place = {"xref": "paper", "yref": "y", "x": -0.01, "y": i, "sizex": 0.2, "sizey": 0.9, "xanchor": "right"}
+        figure.add_layout_image(source=_thumbnail(picture), yanchor="middle", **place)
+    return figure.update_layout(margin_l=ROW_PIXELS + 20)
 
 
-def prompt_figure(
-    cosines: Float[np.ndarray, "L T"], labels: Sequence[str], templates: Sequence[str], *, title: str
+def label_figure(
+    values: Float[np.ndarray, "R L"], labels: Sequence[str], rows: Sequence[str], *, title: str, percent: bool = False
 ) -> "Figure":
-    """Return the cosine of each template (row) with each label (column) filled in."""
-    return _heat_figure(cosines.T, [_short(label) for label in labels], [_short(t) for t in templates], title)
+    """Return a value for each label (column) under each prompt or set of prompts (row)."""
+    return _heat_figure(values, labels, rows, title, digits=".0%" if percent else ".2f")
 
 
 def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axes: tuple[str, str]) -> "Figure":
@@ -80,11 +90,13 @@ def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axes: tup
     return _styled(figure, title, height=320)
 
 
-def _heat_figure(values: np.ndarray, columns: list[str], rows: list[str], title: str) -> "Figure":
+def _heat_figure(
+    values: np.ndarray, columns: Sequence[str], rows: Sequence[str], title: str, *, digits: str = ".2f"
+) -> "Figure":
     import plotly.graph_objects as go
 
     scale = [(i / (len(SEQUENTIAL) - 1), color) for i, color in enumerate(SEQUENTIAL)]
-    text = np.vectorize(lambda v: f"{v:.2f}")(values) if values.size <= 144 else None
+    text = np.vectorize(lambda value: format(value, digits))(values) if values.size <= MOST_NUMBERS else None
     figure = go.Figure(
         go.Heatmap(
             z=values.astype(float),
@@ -92,23 +104,40 @@ def _heat_figure(values: np.ndarray, columns: list[str], rows: list[str], title:
             text=text,
             texttemplate="%{text}" if text is not None else None,
             hovertemplate="%{z:.3f}<extra></extra>",
+            showscale=False,
         )
     )
-    figure.update_xaxes(tickvals=list(range(len(columns))), ticktext=columns, tickangle=-30)
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=rows, autorange="reversed")
-    return _styled(figure, title, height=max(320, min(900, 140 + 34 * len(rows))))
+    above = max((len(_short(text)) for text in columns), default=0)
+    figure.update_xaxes(
+        tickvals=list(range(len(columns))), ticktext=[_short(text) for text in columns], tickangle=-35, side="top"
+    )
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))), ticktext=[_short(text) for text in rows], range=[len(rows) - 0.5, -0.5]
+    )
+    top = 50 + round(SLANT_PIXELS * above)  # slanted captions start at their column and rise to the right
+    _styled(figure, title, height=min(1000, top + 20 + ROW_PIXELS * len(rows)))
+    return figure.update_layout(margin={"t": top, "r": 20 + round(1.3 * SLANT_PIXELS * above)})
 
 
 def _styled(figure: "Figure", title: str, *, height: int) -> "Figure":
     """Make a figure readable on a light and on a dark page and from the last row."""
     return figure.update_layout(
-        title={"text": escape(title), "font": {"size": FONT_PIXELS}},
+        title={"text": escape(title), "font": {"size": FONT_PIXELS}, "x": 0.01, "y": 0.985, "yanchor": "top"},
         font={"size": FONT_PIXELS - 2, "color": GREY},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         height=height,
     )
+
+
+def _thumbnail(picture: UInt8[np.ndarray, "H W 3"]) -> str:
+    """Return a small copy of the picture as an address that holds the data itself."""
+    image = Image.fromarray(picture)
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    data = io.BytesIO()
+    image.save(data, "JPEG")
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
 def _short(text: str) -> str:

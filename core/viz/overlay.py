@@ -56,6 +56,12 @@ def paint_word(picture: UInt8[np.ndarray, "H W 3"], word: str) -> UInt8[np.ndarr
     return np.asarray(image)
 
 
+def enlarged(picture: UInt8[np.ndarray, "H W 3"], pixels: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Repeat a small picture's pixels until its shorter side has about so many; each stays a square."""
+    times = max(1, pixels // min(picture.shape[:2]))
+    return picture.repeat(times, 0).repeat(times, 1)
+
+
 def beside(picture: UInt8[np.ndarray, "H W 3"], *, widths: int = 3) -> UInt8[np.ndarray, "H W2 3"]:
     """Put the picture at the left end of a grey canvas this many times as wide, so that a centre crop loses it."""
     height, width = picture.shape[:2]

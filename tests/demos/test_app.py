@@ -14,6 +14,7 @@ PUBLIC = {
     "zero_shot",
     "heat_maps",
     "prompt_scores",
+    "prompt_sets",
     "pair_matrix",
     "classify_many",
     *(f"fail_{name}" for name in ("typographic", "blank", "negation", "counting", "sides", "crop", "unseen")),

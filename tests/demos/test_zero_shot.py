@@ -132,9 +132,9 @@ def test_the_crop_that_loses_the_picture_is_marked(scene):
 
 def test_heat_maps_come_in_pairs_after_the_crop(scene):
     shown = zero_shot_lessons.heat_maps(scene, "car, tree", TEMPLATE, WEIGHTS, "en")
-    assert len(shown) == 1 + 2 * 2
-    assert shown[1][1].endswith("gradient")
-    assert shown[2][1].endswith("occlusion")
+    assert len(shown) == 2 + 2 * 2
+    assert shown[2][1].endswith("gradient")
+    assert shown[3][1].endswith("occlusion")
 
 
 def test_each_prompt_has_its_own_score(scene):
@@ -142,11 +142,17 @@ def test_each_prompt_has_its_own_score(scene):
     assert np.shape(figure.data[0].z) == (2, 2)
 
 
+def test_the_sets_of_prompts_are_compared_with_the_users_own(scene):
+    figure = zero_shot_lessons.each_set(scene, "car, tree", "a {}\nthe {}", WEIGHTS, "en")["value"]
+    assert np.array(figure.data[0].z).sum(1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert figure.layout.yaxis.ticktext[-1] == "yours (2)"
+
+
 def test_toybox_pairs_have_a_loss_below_that_of_guessing():
-    figure, gallery, said = zero_shot_lessons.compare_all(None, "", 6, WEIGHTS, "en")
+    figure, said = zero_shot_lessons.compare_all(None, "", 6, WEIGHTS, "en")
     loss, guess = float(said.split("batch: ")[1].split(";")[0]), float(said.split("give ")[1].split(". ")[0])
     assert np.shape(figure["value"].data[0].z) == (6, 6)
-    assert len(gallery) == 6
+    assert len(figure["value"].layout.images) == 6
     assert loss < guess
 
 

@@ -23,7 +23,7 @@ def test_bars_are_sorted_and_carry_probability_and_cosine():
 def test_labels_are_escaped():
     html = charts.bars(ranking(("<script>alert(1)</script>", "b")), headings=HEADINGS)
     assert "<script>" not in html
-    figure = charts.prompt_figure(np.zeros((1, 1), np.float32), ["<b>x</b>"], ["{}"], title="t")
+    figure = charts.label_figure(np.zeros((1, 1), np.float32), ["<b>x</b>"], ["{}"], title="t")
     assert "<b>" not in figure.to_json()
 
 
@@ -42,9 +42,14 @@ def test_many_labels_are_cut_with_their_number():
 
 def test_the_matrix_marks_its_diagonal():
     matrix = PairMatrix(cosines=np.eye(3, dtype=np.float32), captions=("a", "b", "c"), logit_scale=1.0)
-    figure = charts.pair_figure(matrix, ["1", "2", "3"], title="t")
-    assert len(figure.layout.shapes) == 3
+    figure = charts.pair_figure(matrix, [np.zeros((200, 100, 3), np.uint8)] * 3, title="t")
+    assert len(figure.layout.shapes) == len(figure.layout.images) == 3
     assert figure.data[0].z[1][1] == 1
+
+
+def test_shares_are_written_as_per_cent():
+    figure = charts.label_figure(np.array([[0.25, 0.75]], np.float32), ["a", "b"], ["{}"], title="t", percent=True)
+    assert figure.data[0].text[0].tolist() == ["25%", "75%"]
 
 
 def test_the_temperature_curve_passes_through_the_probabilities():
