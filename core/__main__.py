@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def main() -> None:
     if arguments.system == "list":
         _list(arguments.json)
         return
+    started = time.perf_counter()
     try:
         found, failed = _rank_all(arguments)
     except ValueError as error:
@@ -31,7 +33,9 @@ def main() -> None:
     if arguments.out:
         _write(arguments.out, found)
     if arguments.json:
-        print(json.dumps({"system": arguments.system, "results": found, "failed": failed}, ensure_ascii=False))
+        seconds = round(time.perf_counter() - started, 3)
+        answer = {"system": arguments.system, "results": found, "failed": failed, "seconds": seconds}
+        print(json.dumps(answer, ensure_ascii=False))
     if failed:
         sys.exit(2)
 
@@ -79,13 +83,18 @@ def _rank_all(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list
         print(f"{model.weights} has never seen: {', '.join(unseen)}", file=sys.stderr)
     found: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
-    for source in arguments.inputs:
-        for name, picture in _pictures(source, failed):
-            started = time.perf_counter()
-            ranking = model.rank(picture, labels, templates=TEMPLATES[arguments.templates])
-            found.append(_result(name, ranking, model.weights, 1000 * (time.perf_counter() - started)))
-            if not arguments.json:
-                _show(found[-1])
+    names: list[str] = []
+
+    def read() -> Iterator[Any]:
+        for source in arguments.inputs:
+            for name, picture in _pictures(source, failed):
+                names.append(name)
+                yield picture
+
+    for ranking in model.rank_stream(read(), labels, templates=TEMPLATES[arguments.templates]):
+        found.append(_result(names[len(found)], ranking, model.weights))
+        if not arguments.json:
+            _show(found[-1])
     for name, reason in failed:
         _complain(f"{name}: {reason}")
     return found, [{"input": name, "reason": reason} for name, reason in failed]
@@ -102,7 +111,7 @@ def _pictures(source: str, failed: list[tuple[str, str]]):
         failed.append((source, str(error)))
 
 
-def _result(name: str, ranking: Ranking, weights: str, milliseconds: float) -> dict[str, Any]:
+def _result(name: str, ranking: Ranking, weights: str) -> dict[str, Any]:
     shares = ranking.probabilities()
     return {
         "input": name,
@@ -113,12 +122,11 @@ def _result(name: str, ranking: Ranking, weights: str, milliseconds: float) -> d
         ],
         "kind": ranking.kind,
         "weights": weights,
-        "milliseconds": round(milliseconds, 1),
     }
 
 
 def _show(result: dict[str, Any]) -> None:
-    print(f"{result['input']}  ({result['weights']}, {result['milliseconds']:.0f} ms)")
+    print(f"{result['input']}  ({result['weights']})")
     for score in result["scores"][:10]:
         print(f"  {score['probability']:7.2%}  cosine {score['cosine']:+.3f}  {score['label']}")
 

@@ -47,9 +47,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments, **named)
         except ValueError as error:
             language = signature.bind(*arguments, **named).arguments.get("language", "en")
-            raise gr.Error(
-                translate(str(error), language), title=say(language, "check"), print_exception=False, duration=12
-            ) from None
+            raise gr.Error(translate(str(error), language), print_exception=False, duration=12) from None
 
     return run
 

@@ -3,7 +3,9 @@
 import csv
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from core import media
 from core.prompts import TEMPLATES, check_templates, parse_labels
 from core.viz import charts, overlay
 from demos import zero_shot_failures as failures
+from demos.errors import translate
 from demos.examples import TEMPLATE_SET
 from demos.shell import MODEL, guarded, load, note
 from demos.text import say, t
@@ -140,18 +143,22 @@ def classify_many(
     model = load(SYSTEM, weights)
     started = time.perf_counter()
     failed: list[tuple[str, str]] = []
+    names: list[str] = []
+
+    def read() -> Iterator[np.ndarray]:
+        for name, source in progress.tqdm(_picture_files(files), unit="pictures"):
+            try:
+                picture = source()
+            except ValueError as error:
+                failed.append((name, translate(str(error), language)))
+            else:
+                names.append(name)
+                yield picture
+
     rows: list[list[Any]] = []
     scores: list[list[Any]] = []
-    for name, picture in progress.tqdm(list(_picture_files(files)), unit="pictures"):
-        try:
-            ranking = model.rank(
-                media.read_image(picture) if isinstance(picture, str) else picture(), asked, templates=kept
-            )
-        except ValueError as error:
-            failed.append((name, str(error)))
-            continue
-        shares = ranking.probabilities()
-        first = int(ranking.order()[0])
+    for ranking in model.rank_stream(read(), asked, templates=kept):
+        name, shares, first = names[len(rows)], ranking.probabilities(), int(ranking.order()[0])
         rows.append([name, ranking.best, f"{shares[first]:.1%}", f"{ranking.cosines[first]:+.3f}"])
         scores += [
             [name, label, float(c), float(p)] for label, c, p in zip(asked, ranking.cosines, shares, strict=True)
@@ -227,7 +234,10 @@ def _build_matrix(inputs: Inputs) -> None:
 
 def _build_many(inputs: Inputs) -> None:
     files = gr.File(file_count="multiple", label=t("files"), height=140, elem_id="many-files")
-    button = gr.Button(t("run_many"), variant="primary", elem_id="many-button")
+    with gr.Row():
+        folder = gr.UploadButton(t("folder"), file_count="directory", min_width=160, elem_id="many-folder")
+        button = gr.Button(t("run_many"), variant="primary", min_width=160, elem_id="many-button")
+    folder.upload(lambda paths: paths, folder, files, **QUIET)
     said = gr.HTML(elem_id="many-said")
     table = gr.Dataframe(
         headers=["file", "label", "probability", "cosine"], label=t("table"), wrap=True, elem_id="many-table"
@@ -267,22 +277,25 @@ def _own_pairs(files: list[str], captions: str) -> tuple[list[np.ndarray], list[
     return [media.read_image(file) for file in files], texts or [Path(file).stem.replace("_", " ") for file in files]
 
 
-def _picture_files(files: list[str] | None):
-    """Yield name and path, or name and a function that reads it, for uploaded pictures and zips."""
+def _picture_files(files: list[str] | None) -> list[tuple[str, Callable[[], np.ndarray]]]:
+    """Return a name and a function that reads it for each uploaded picture, those within zips too."""
     if not files:
         raise ValueError("Upload pictures or a zip of them first.")
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Callable[[], np.ndarray]]] = []
     for file in files:
         if file.lower().endswith(".zip"):
-            names = media.picture_names(file)
-            found += [(name, lambda n=name, f=file: next(media.read_named(f, [n]))[1]) for name in names]
+            found += [(name, partial(_member, file, name)) for name in media.picture_names(file)]
         else:
-            found.append((Path(file).name, file))
+            found.append((Path(file).name, partial(media.read_image, file)))
     if len(found) > MOST_PICTURES:
         raise ValueError(
             f"Give at most {MOST_PICTURES} pictures here; these are {len(found)}. The command line takes more."
         )
-    yield from found
+    return found
+
+
+def _member(archive: str, name: str) -> np.ndarray:
+    return next(media.read_named(archive, [name]))[1]
 
 
 def _write_csv(scores: list[list[Any]]) -> str:

@@ -9,9 +9,11 @@ Legend: N pictures, M texts, D embedding size, S side of the network's input.
 
 import json
 import logging
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from core.backbones.clip_model import CompactEmbedding, encode_text, from_tensors, load_tensors
+from core.backbones.clip_model import CompactEmbedding, encode_image, encode_text, from_tensors, load_tensors
 from core.backbones.tokenizer import clip_tokenizer, count_tokens
 from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
@@ -118,13 +120,14 @@ class ClipBackbone:
     def encode_images(self, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[Tensor, "N D"]:
         """Encode pictures of any sizes in batches, normalised, on the CPU."""
         batches = [pictures[i : i + IMAGE_BATCH] for i in range(0, len(pictures), IMAGE_BATCH)]
-        encoded = [self.encode_inputs(torch.stack([self.preprocess(one) for one in batch])) for batch in batches]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow resizes without holding the interpreter's lock
+            encoded = [self.encode_inputs(torch.stack(list(pool.map(self.preprocess, batch)))) for batch in batches]
         return torch.cat(encoded)
 
     def encode_inputs(self, inputs: Float[Tensor, "N 3 S S"]) -> Float[Tensor, "N D"]:
         """Encode preprocessed pictures, normalised, on the CPU."""
         with torch.inference_mode(), self.device.autocast():
-            features = self.model.encode_image(inputs.to(self.device.torch_device()))
+            features = encode_image(self.model, inputs.to(self.device.torch_device()))
         return normalize(features.float(), dim=-1).cpu()
 
     def encode_texts(self, texts: Sequence[str]) -> Float[Tensor, "M D"]:

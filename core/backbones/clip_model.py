@@ -2,10 +2,12 @@
 
 Paper: Radford et al. 2021, Learning Transferable Visual Models From Natural Language Supervision, ICML 2021,
 https://arxiv.org/abs/2103.00020. Key layout and the rules that turn shapes into sizes: openai/CLIP, clip/model.py.
-Different from it: the text tower runs only up to the last end-of-text token (exact, because attention is causal), and
-the token table may hold only the rows that training saw, every other token sharing one 'unknown' row.
+Different from it: what cannot reach the answer is not computed (texts after the last end-of-text token, and all but the
+class token in a ViT's last block), which changes nothing but the time; and the token table may hold only the rows that
+training saw, every other token sharing one 'unknown' row.
 
-Legend: B pictures, M texts, L token positions, D embedding size, W text width, V rows of the token table.
+Legend: B pictures, P tokens of a picture, S side of the input, M texts, L token positions, D embedding size,
+W text width, V rows of the token table.
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 HEAD_WIDTH = 64  # openai/CLIP clip/model.py: heads = width // 64 in every tower
@@ -110,6 +113,35 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
         first = str(error).split("\n\t")[1] if "\n\t" in str(error) else str(error)
         raise ValueError(f"These tensors do not fit the model: {first.strip()}") from None
     return model.eval()
+
+
+def encode_image(model: nn.Module, inputs: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
+    """Encode pictures, not normalised; a ViT's last block runs for the class token alone where nothing else is read.
+
+    That is exact: the other tokens of that block would be thrown away (openai/CLIP clip/model.py: ln_post(x[:, 0])).
+    """
+    visual = model.visual
+    if not _reads_class_token_alone(visual):
+        return model.encode_image(inputs)
+    x = visual._embeds(inputs)  # (B, P, width)
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    keys = last.ln_1(x)
+    first = x[:, :1] + last.ls_1(last.attention(keys[:, :1], keys, keys))  # (B, 1, width)
+    first = first + last.ls_2(last.mlp(last.ln_2(first)))
+    return visual._pool(first)[0] @ visual.proj
+
+
+def _reads_class_token_alone(visual: nn.Module) -> bool:
+    return (
+        isinstance(visual, VisionTransformer)
+        and visual.pool_type == "tok"
+        and visual.attn_pool is None
+        and visual.proj is not None
+        and visual.transformer.batch_first
+        and type(visual.transformer.resblocks[-1]) is ResidualAttentionBlock
+    )
 
 
 def is_causal(model: nn.Module) -> bool:

@@ -7,7 +7,8 @@ Legend: N pictures, L labels, T templates, M captions, D embedding size.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid, normalize
 
-from core.backbones.clip import ClipBackbone, open_clip_backbone
+from core.backbones.clip import IMAGE_BATCH, ClipBackbone, open_clip_backbone
 from core.checkpoints import Weights
 from core.device import Device
 from core.prompts import check_templates, fill
@@ -61,6 +62,18 @@ class ZeroShotClip:
     ) -> tuple[Ranking, ...]:
         """Score each label against each picture."""
         return self.rank_encoded(self.encode(images), labels, templates=templates)
+
+    def rank_stream(
+        self,
+        images: Iterable[UInt8[np.ndarray, "_ _ 3"]],
+        labels: Sequence[str],
+        *,
+        templates: Sequence[str] = BARE,
+    ) -> Iterator[Ranking]:
+        """Score each label against pictures as they come, in batches: no more than one batch is in memory."""
+        pictures = iter(images)
+        while batch := list(islice(pictures, IMAGE_BATCH)):
+            yield from self.rank_many(batch, labels, templates=templates)
 
     def encode(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "N D"]:
         """Return unit vectors for pictures, to be ranked against several sets of labels."""

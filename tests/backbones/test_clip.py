@@ -3,13 +3,14 @@
 import json
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from core.backbones.clip import Preprocess, open_clip_backbone
-from core.backbones.clip_model import ClipSize, build, encode_text, from_tensors, is_causal, size_of
+from core.backbones.clip_model import ClipSize, build, encode_image, encode_text, from_tensors, is_causal, size_of
 from core.backbones.tokenizer import clip_tokenizer
 from core.checkpoints import CONFIG_FILE, WEIGHTS_FILE, Weights
 from core.device import choose
@@ -24,9 +25,28 @@ def test_the_trimmed_text_tower_gives_the_untrimmed_features():
     assert torch.allclose(backbone.encode_texts(PROMPTS), whole, atol=1e-6)
 
 
-def test_a_text_tower_without_causal_mask_is_run_in_full():
-    import open_clip
+@pytest.mark.parametrize(
+    "vision",
+    [
+        {"patch_size": 8},
+        {"patch_size": 8, "ls_init_value": 0.3},
+        {"patch_size": 8, "final_ln_after_pool": True},
+        {"patch_size": 8, "pool_type": "avg"},
+        {"patch_size": 8, "attentional_pool": True, "attn_pooler_heads": 1},
+        {"layers": (1, 1, 1, 1), "width": 16, "head_width": 16},
+    ],
+    ids=["class token", "scaled", "normalised late", "average", "pooled by attention", "ResNet"],
+)
+def test_a_picture_has_the_same_feature_with_its_last_block_trimmed_or_not(vision):
+    torch.manual_seed(0)
+    texts = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1}
+    model = open_clip.CLIP(16, {"layers": 3, "width": 64, "image_size": 32} | vision, texts).eval()
+    inputs = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.allclose(encode_image(model, inputs), model.encode_image(inputs), atol=1e-6)
 
+
+def test_a_text_tower_without_causal_mask_is_run_in_full():
     sizes = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1, "no_causal_mask": True}
     model = open_clip.CustomTextCLIP(16, {"layers": 1, "width": 64, "patch_size": 8, "image_size": 32}, sizes).eval()
     tokens = clip_tokenizer(16)(["a dog"])
@@ -35,8 +55,6 @@ def test_a_text_tower_without_causal_mask_is_run_in_full():
 
 
 def test_a_causal_custom_text_tower_is_trimmed_to_the_same_numbers():
-    import open_clip
-
     sizes = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2}
     model = open_clip.CustomTextCLIP(16, {"layers": 1, "width": 64, "patch_size": 8, "image_size": 32}, sizes).eval()
     tokens = clip_tokenizer(16)(["a dog", "a cat on a mat"])
