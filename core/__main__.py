@@ -78,9 +78,10 @@ def _rank_all(arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], list
         raise ValueError("Give at least one picture, folder or zip file.")
     labels = parse_labels(arguments.labels)
     model = registry.load(arguments.system, arguments.weights, download=arguments.download)
-    unseen = model.unseen_words(labels)
-    if unseen:
-        print(f"{model.weights} has never seen: {', '.join(unseen)}", file=sys.stderr)
+    if unseen := model.unseen_words(labels):
+        print(f"{model.weights} has never seen: {', '.join(unseen):.200}", file=sys.stderr)
+    if cut := model.too_long(labels, templates=TEMPLATES[arguments.templates]):
+        print(f"{model.weights} reads no further, so the end was cut off: {', '.join(cut):.200}", file=sys.stderr)
     found: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
     names: list[str] = []

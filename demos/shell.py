@@ -99,7 +99,7 @@ def model_picker(system: str, language: gr.State) -> gr.Dropdown:
     """Build the picker: what each model costs, its licence, and a button that alone downloads."""
     with gr.Accordion(t("settings"), open=False, elem_id=f"{system}-settings"):
         picker = gr.Dropdown(
-            list(registry.weights_names(system)),
+            [(_at_a_glance(system, name), name) for name in registry.weights_names(system)],
             value=registry.weights_names(system)[0],
             label=t("weights"),
             allow_custom_value=may_use_own_weights(),
@@ -152,6 +152,14 @@ def _download(
     _check_listed(system, name)
     registry.download(system, name, lambda done, total: progress((done, total), unit="B"))
     return say(language, "downloaded"), gr.update(visible=False)
+
+
+def _at_a_glance(system: str, name: str) -> str:
+    """Return one line for the picker: name, size, licence and accuracy."""
+    weights = registry.weights_card(system, name)
+    facts = [name, f"{(weights.size_bytes or 0) / 1e6:.0f} MB", weights.licence]
+    facts += [f"ImageNet {weights.imagenet_top1:.1f} %"] if weights.imagenet_top1 else []
+    return " · ".join(facts)
 
 
 def _check_listed(system: str, name: str) -> None:

@@ -109,6 +109,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "This small model never saw: {words}. Its score for them means nothing.",
         "这个小模型从未见过：{words}。对它们的分数没有意义。",
     ),
+    "one_label": (
+        "With a single label softmax always gives 100 %: add another, or “none of these”.",
+        "只有一个标签时，softmax 总是给出 100%：请再加一个标签，或加入“以上都不是”。",
+    ),
+    "cut_labels": (
+        "Longer than this model reads, so the end was cut off: {labels}",
+        "超出该模型可读的长度，末尾已截断：{labels}",
+    ),
     "cost": ("{ms:.0f} ms · {device} · {model} · {licence}", "{ms:.0f} 毫秒 · {device} · {model} · {licence}"),
     "stored": (
         "stored answer of {model}, no model loaded · {licence}",

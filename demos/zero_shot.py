@@ -1,6 +1,7 @@
 """The zero-shot tab: a picture, labels in free text, the answer, and the lessons behind the answer."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -22,6 +23,7 @@ LABELS = "dog, cat, bird, car, truck, airplane, ship, horse, frog, deer"
 TOYBOX_PIXELS = 384
 LOOKS = ("photo", "line drawing", "silhouette", "depth map", "point cloud")
 HEIGHT = 250
+MOST_WORDS, LONGEST_WORD = 10, 40  # named in a remark
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -91,9 +93,12 @@ def answer_question(
     cost = badge(watch.cost(model), language)
     if none:
         ranking = replace(ranking, labels=(*asked[:-1], say(language, "none_label")))
-    unseen = model.unseen_words(asked)
-    said = say(language, "unseen_words", words=", ".join(unseen)) if unseen else ""
-    return ranking, show(ranking, temperature, language), note(said), cost
+    said = note(say(language, "one_label")) if len(ranking.labels) == 1 and ranking.kind == "softmax" else ""
+    if unseen := model.unseen_words(asked):
+        said += note(say(language, "unseen_words", words=_few(unseen)))
+    if cut := model.too_long(asked, templates=kept):
+        said += note(say(language, "cut_labels", labels=_few(cut)))
+    return ranking, show(ranking, temperature, language), said, cost
 
 
 def add_label(
@@ -127,6 +132,12 @@ def show(ranking: Ranking | None, temperature: float, language: str) -> str:
     )
     table = charts.bars(ranking, temperature=temperature, headings=headings)
     return f'{table}<p class="cost">{escape(rule)}</p>'
+
+
+def _few(words: Sequence[str]) -> str:
+    """Return the first words, no more than a line or two of them."""
+    shown = ", ".join(f"{word[:LONGEST_WORD]}…" if len(word) > LONGEST_WORD else word for word in words[:MOST_WORDS])
+    return shown if len(words) <= MOST_WORDS else f"{shown}, …"
 
 
 def _inputs() -> tuple[gr.Image, gr.Textbox, gr.Button]:

@@ -8,7 +8,6 @@ Legend: N pictures, M texts, D embedding size, S side of the network's input.
 """
 
 import json
-import logging
 import os
 import threading
 from collections import OrderedDict
@@ -33,7 +32,6 @@ from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, Weights
 from core.device import Device
 from core.results import ScoreKind
 
-log = logging.getLogger(__name__)
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP clip/clip.py
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGE_BATCH = 32

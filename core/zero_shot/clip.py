@@ -6,7 +6,6 @@ notebooks/Prompt_Engineering_for_ImageNet.ipynb: normalise each prompt's embeddi
 Legend: N pictures, L labels, T templates, M captions, D embedding size.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,6 @@ from core.prompts import check_templates, fill
 from core.results import HeatMap, PairMatrix, Ranking
 from core.zero_shot.attribution import METHODS
 
-log = logging.getLogger(__name__)
 BARE = ("{}",)
 
 
@@ -137,14 +135,16 @@ class ZeroShotClip:
         """Return the words of the labels that training never showed this CLIP."""
         return self.backbone.unseen_words(labels)
 
+    def too_long(self, labels: Sequence[str], *, templates: Sequence[str] = BARE) -> tuple[str, ...]:
+        """Return the labels whose end is cut off in some prompt, because the text tower reads no further."""
+        longest = max(check_templates(templates), key=len)
+        return tuple(label for label in labels if self.backbone.too_long([fill(longest, label)]))
+
     def _prompts(self, labels: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "L T D"]:
         if not labels:
             raise ValueError("Write at least one label.")
         kept = check_templates(templates)
         texts = [fill(template, label) for label in labels for template in kept]
-        for text in self.backbone.too_long(texts)[:1]:
-            most = self.backbone.context_length - 2
-            log.warning("a label is longer than %d tokens and was cut: %.40s...", most, text)
         return self.backbone.encode_texts(texts).reshape(len(labels), len(kept), -1)
 
     def _classifier(self, labels: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "L D"]:

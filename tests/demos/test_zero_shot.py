@@ -58,6 +58,13 @@ def test_unseen_words_are_named_in_the_users_language(scene):
     assert ask(scene)[2] == ""
 
 
+def test_one_label_and_a_long_one_get_a_remark(scene):
+    assert "always gives 100 %" in ask(scene, labels="car")[2]
+    said = ask(scene, labels=f"car, {'tree ' * 500}")[2]
+    assert "cut off" in said
+    assert len(said) < 300
+
+
 def test_the_temperature_needs_no_model(scene, monkeypatch):
     ranking = ask(scene)[0]
     monkeypatch.setattr("demos.zero_shot.load", None)
