@@ -91,7 +91,7 @@ def wrong_arrows(module: str, source: str) -> list[str]:
     """Return the project's modules that this one imports and may not."""
     ours = {unit(name) for name in imports(source) if name.split(".")[0] in ("app", "core", "demos", "tests")}
     home = unit(module)
-    if module in ENTRIES:
+    if home in ENTRIES or module in ENTRIES:
         return sorted(name for name in ours if not name.startswith("core"))
     allowed = ARROWS[home] | {home} | ({"core.results"} if module != "core.results" else set())
     return sorted(ours - allowed)

@@ -1,20 +1,16 @@
-"""`python -m core.evaluate SYSTEM [--weights NAME] [--seed N] [--size N] [--photos FOLDER_OR_ZIP] [--card] [--json]`.
+"""The figures of a CLIP: fresh Toybox seeds and a folder of photographs, with what CLIPs are known to be bad at.
 
-Measures a system on pictures that nobody trained on: fresh Toybox seeds, and a folder of photographs. Every share comes
-with its 95 % interval and with what chance would give.
+Every share comes with its 95 % interval and with what chance would give.
 """
 
 import argparse
-import json
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core import checkpoints, media, registry
+from core import media, registry
 from core.metrics import top1_accuracy, wilson_interval
 from core.prompts import TEMPLATES
 from core.results import Ranking
@@ -30,33 +26,6 @@ FIRST_SEED = 1_000_000  # training draws from other generators, validation from 
 ONE_TEMPLATE = TEMPLATES["one template"]
 PAIR_LABELS = tuple(f"{color} {name}" for color in COLORS for name in CATEGORIES)
 COUNT_WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}
-
-
-def main() -> None:
-    """Measure one system and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m core.evaluate", description=__doc__.splitlines()[-2])
-    parser.add_argument("system", choices=EVALUATIONS)
-    parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
-    parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures (default: 0)")
-    parser.add_argument("--size", type=int, default=1000, help="Toybox pictures a figure (default: 1000)")
-    parser.add_argument("--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/...")
-    parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    arguments = parser.parse_args()
-    started = time.perf_counter()
-    try:
-        found = EVALUATIONS[arguments.system](arguments)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    found["seconds"] = round(time.perf_counter() - started, 1)
-    if arguments.card:
-        _write_card(arguments.system, arguments.weights, found)
-    if arguments.json:
-        print(json.dumps(found))
-        return
-    for key, value in found.items():
-        print(f"{key:24} {value:.4f}" if isinstance(value, float) else f"{key:24} {value}")
 
 
 def evaluate_clip(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -88,19 +57,6 @@ def evaluate_clip(arguments: argparse.Namespace) -> dict[str, Any]:
         "color_top1": 0.1,
     }
     return found
-
-
-EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"clip": evaluate_clip}
-
-
-def _write_card(system: str, name: str | None, figures: dict[str, Any]) -> None:
-    """Put the figures into the card beside a file of weights; ValueError for weights without one."""
-    weights = checkpoints.resolve(system, name)
-    card = weights.card()
-    if not card:
-        raise ValueError(f"{weights.name} has no card to write into.")
-    card["metrics"] = figures
-    weights.path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def _single(seed: int, pairs: str) -> View:
@@ -228,7 +184,3 @@ def _negated(seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     view = _single(seed, "seen")
     other = CATEGORIES[(CATEGORIES.index(_category(view)) + 1 + seed % (len(CATEGORIES) - 1)) % len(CATEGORIES)]
     return view.rgb, (f"a photo without a {other}", f"a photo with a {other}")
-
-
-if __name__ == "__main__":
-    main()

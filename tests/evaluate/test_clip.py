@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import evaluate
+from core.evaluate import clip as evaluate
+from core.evaluate.__main__ import write_card
 from tests.tiny import tiny_clip
 
 
@@ -51,11 +52,11 @@ def test_figures_are_written_into_the_card_and_nowhere_else(monkeypatch, tmp_pat
     card = tmp_path / "mine.json"
     card.write_text(json.dumps({"name": "mine", "metrics": {}}))
     (tmp_path / "mine.safetensors").write_bytes(b"")
-    evaluate._write_card("clip", str(tmp_path / "mine.safetensors"), {"toy_top1": 0.5})
+    write_card("clip", str(tmp_path / "mine.safetensors"), {"toy_top1": 0.5})
     assert json.loads(card.read_text())["metrics"] == {"toy_top1": 0.5}
     (tmp_path / "other.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="no card"):
-        evaluate._write_card("clip", str(tmp_path / "other.safetensors"), {})
+        write_card("clip", str(tmp_path / "other.safetensors"), {})
 
 
 def test_a_relation_is_asked_only_where_a_side_is_clear():

@@ -1,0 +1,57 @@
+"""The command line that measures: `python -m core.evaluate SYSTEM [--weights NAME] [--seed N] [--size N] [--json]`."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core import checkpoints
+from core.evaluate.clip import evaluate_clip
+
+EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"clip": evaluate_clip}
+
+
+def main() -> None:
+    """Measure one system and print the figures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.evaluate", description="Measure a system on pictures nobody trained on."
+    )
+    parser.add_argument("system", choices=EVALUATIONS)
+    parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
+    parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures (default: 0)")
+    parser.add_argument("--size", type=int, default=1000, help="Toybox pictures a figure (default: 1000)")
+    parser.add_argument("--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/...")
+    parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    arguments = parser.parse_args()
+    started = time.perf_counter()
+    try:
+        found = EVALUATIONS[arguments.system](arguments)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    found["seconds"] = round(time.perf_counter() - started, 1)
+    if arguments.card:
+        write_card(arguments.system, arguments.weights, found)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    for key, value in found.items():
+        print(f"{key:24} {value:.4f}" if isinstance(value, float) else f"{key:24} {value}")
+
+
+def write_card(system: str, name: str | None, figures: dict[str, Any]) -> None:
+    """Put the figures into the card beside a file of weights; ValueError for weights without one."""
+    weights = checkpoints.resolve(system, name)
+    card = weights.card()
+    if not card:
+        raise ValueError(f"{weights.name} has no card to write into.")
+    card["metrics"] = figures
+    weights.path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
