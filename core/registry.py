@@ -29,6 +29,12 @@ class System:
     opener: str  # module:function that takes (Weights, Device, files) and returns the task's object
     honesty: str  # what the embedded weights are: trained here, training-free, or a re-creation
     licence: str  # of the code the paper's authors published
+    weights_of: str = ""  # the system whose weights this one runs on, where it has none of its own
+
+    @property
+    def weights_system(self) -> str:
+        """The name under which its weights are listed."""
+        return self.weights_of or self.name
 
 
 SYSTEMS: tuple[System, ...] = (
@@ -65,12 +71,12 @@ def get(name: str) -> System:
 
 def weights_names(name: str) -> tuple[str, ...]:
     """Return the names of a system's listed weights; the first are embedded and used by default."""
-    return checkpoints.names(name)
+    return checkpoints.names(get(name).weights_system)
 
 
 def weights_card(name: str, weights: str | None = None) -> checkpoints.Weights:
     """Return the card of a system's weights; ValueError for a name that is neither listed, a file nor on a hub."""
-    return checkpoints.resolve(get(name).name, weights)
+    return checkpoints.resolve(get(name).weights_system, weights)
 
 
 def download(name: str, weights: str, progress: checkpoints.Progress | None = None) -> None:
@@ -89,7 +95,7 @@ def load(
 
     Whoever asks for a model that is being opened waits for it; everyone else goes on.
     """
-    system, card, where = get(name), checkpoints.resolve(name, weights), device.choose()
+    system, card, where = get(name), weights_card(name, weights), device.choose()
     key = _key(name, card, where.name)
     with _lock:
         opening = _opening[key]
@@ -105,7 +111,7 @@ def load(
 
 def is_loaded(name: str, weights: str | None = None) -> bool:
     """Say whether these weights are in memory already, on whichever device."""
-    wanted = _key(name, checkpoints.resolve(name, weights), "")
+    wanted = _key(name, weights_card(name, weights), "")
     with _lock:
         return any(key[:-1] == wanted[:-1] for key in _loaded)
 

@@ -30,7 +30,7 @@ TASKS = (
     "depth",
     "sketch",
 )
-ENTRIES = ("core.__main__", "core.evaluate", "core.bench")
+ENTRIES = ("core.__main__", "core.commands", "core.evaluate", "core.bench")
 ARROWS: dict[str, set[str]] = {
     "app": {"demos"},
     "demos": {"core.registry", "core.viz", "core.world", "core.media", "core.prompts", "core.train"},
@@ -245,7 +245,6 @@ def test_what_tests_import_is_pinned():
 
 def test_every_registry_card_resolves():
     registry = importlib.import_module("core.registry")
-    checkpoints = importlib.import_module("core.checkpoints")
     assert len(registry.SYSTEMS) > 0
     assert len(set(registry.names())) == len(registry.SYSTEMS)
     for card in registry.SYSTEMS:
@@ -254,7 +253,7 @@ def test_every_registry_card_resolves():
         assert callable(getattr(importlib.import_module(module), function))
         assert card.honesty.startswith(HONESTY)
         assert card.url.startswith("https://")
-        default = checkpoints.resolve(card.name)
+        default = registry.weights_card(card.name)
         assert default.embedded, card.name
         assert default.available, card.name
 
