@@ -50,6 +50,32 @@ SYSTEMS: tuple[System, ...] = (
         honesty="re-creation: the paper's architecture and loss, small, trained here from nothing",
         licence="MIT",
     ),
+    System(
+        name="pointclip",
+        task="point_cloud",
+        title="PointCLIP",
+        paper="PointCLIP: Point Cloud Understanding by CLIP",
+        venue="CVPR",
+        year=2022,
+        url="https://arxiv.org/abs/2112.02413",
+        opener="core.point_cloud.pointclip:open_pointclip",
+        honesty="training-free: a CLIP from here or elsewhere looks at a cloud's depth views",
+        licence="none",
+        weights_of="clip",
+    ),
+    System(
+        name="depthclip",
+        task="depth",
+        title="DepthCLIP",
+        paper="Can Language Understand Depth?",
+        venue="ACM MM",
+        year=2022,
+        url="https://arxiv.org/abs/2207.01077",
+        opener="core.depth.depthclip:open_depthclip",
+        honesty="training-free: a CLIP from here or elsewhere is asked about distance",
+        licence="none",
+        weights_of="clip",
+    ),
 )
 _loaded: OrderedDict[Key, Any] = OrderedDict()
 _lock = threading.Lock()  # of the table: held for a moment

@@ -33,7 +33,16 @@ TASKS = (
 ENTRIES = ("core.__main__", "core.commands", "core.evaluate", "core.bench")
 ARROWS: dict[str, set[str]] = {
     "app": {"demos"},
-    "demos": {"core.registry", "core.viz", "core.world", "core.media", "core.prompts", "core.train"},
+    "demos": {
+        "core.registry",
+        "core.viz",
+        "core.world",
+        "core.media",
+        "core.media3d",
+        "core.metrics",
+        "core.prompts",
+        "core.train",
+    },
     "core": set(),
     "core.results": set(),
     "core.registry": {"core.checkpoints", "core.device"},
@@ -46,6 +55,7 @@ ARROWS: dict[str, set[str]] = {
     "core.viz": set(),
     "core.metrics": set(),
     "core.media": set(),
+    "core.media3d": set(),
     "core.world": set(),
     "core.train": {
         "core.registry",
@@ -58,7 +68,15 @@ ARROWS: dict[str, set[str]] = {
         *(f"core.{task}" for task in TASKS),
     },
 }
-WITHOUT_TORCH = {"core.results", "core.prompts", "core.viz", "core.metrics", "core.media", "core.world"}
+WITHOUT_TORCH = {
+    "core.results",
+    "core.prompts",
+    "core.viz",
+    "core.metrics",
+    "core.media",
+    "core.media3d",
+    "core.world",
+}
 
 
 SOURCES = [path for path in FILES if path.endswith(".py")]

@@ -121,7 +121,7 @@ def encode_image(model: nn.Module, inputs: Float[Tensor, "B 3 S S"]) -> Float[Te
     That is exact: the other tokens of that block would be thrown away (openai/CLIP clip/model.py: ln_post(x[:, 0])).
     """
     visual = model.visual
-    if not _reads_class_token_alone(visual):
+    if not is_plain_vit(visual):
         return model.encode_image(inputs)
     x = visual._embeds(inputs)  # (B, P, width)
     *blocks, last = visual.transformer.resblocks
@@ -133,7 +133,8 @@ def encode_image(model: nn.Module, inputs: Float[Tensor, "B 3 S S"]) -> Float[Te
     return visual._pool(first)[0] @ visual.proj
 
 
-def _reads_class_token_alone(visual: nn.Module) -> bool:
+def is_plain_vit(visual: nn.Module) -> bool:
+    """Say whether an image tower is a ViT of CLIP's own kind, whose answer is its class token's."""
     return (
         isinstance(visual, VisionTransformer)
         and visual.pool_type == "tok"

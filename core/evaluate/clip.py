@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from core import media, registry
-from core.metrics import top1_accuracy, wilson_interval
+from core.metrics.ranking import top1_accuracy, wilson_interval
 from core.prompts import TEMPLATES
 from core.results import Ranking
 from core.world.captions import relation, shown

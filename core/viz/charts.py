@@ -87,7 +87,7 @@ def temperature_figure(ranking: Ranking, *, chosen: float, title: str, axes: tup
     figure.add_vline(x=chosen, line={"color": MARK, "dash": "dash"})
     figure.update_xaxes(type="log", title=axes[0], tickvals=[0.1, 0.3, 1, 3, 10])
     figure.update_yaxes(title=axes[1], range=[0, 1], tickformat=".0%")
-    return _styled(figure, title, height=320)
+    return styled(figure, title, height=320)
 
 
 def _heat_figure(
@@ -115,11 +115,11 @@ def _heat_figure(
         tickvals=list(range(len(rows))), ticktext=[_short(text) for text in rows], range=[len(rows) - 0.5, -0.5]
     )
     top = 50 + round(SLANT_PIXELS * above)  # slanted captions start at their column and rise to the right
-    _styled(figure, title, height=min(1000, top + 20 + ROW_PIXELS * len(rows)))
+    styled(figure, title, height=min(1000, top + 20 + ROW_PIXELS * len(rows)))
     return figure.update_layout(margin={"t": top, "r": 20 + round(1.3 * SLANT_PIXELS * above)})
 
 
-def _styled(figure: "Figure", title: str, *, height: int) -> "Figure":
+def styled(figure: "Figure", title: str, *, height: int) -> "Figure":
     """Make a figure readable on a light and on a dark page and from the last row."""
     return figure.update_layout(
         title={"text": escape(title), "font": {"size": FONT_PIXELS}, "x": 0.01, "y": 0.985, "yanchor": "top"},

@@ -4,11 +4,11 @@ Legend: H height, W width.
 """
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from core.results import HeatMap
-from core.viz.palette import MARK, SEQUENTIAL, rgb
+from core.viz.palette import MARK, rgb, sequential
 
 
 def heat(
@@ -23,7 +23,7 @@ def heat(
         raise ValueError(f"wanted a map of {picture.shape[:2]}, got {values.shape}")
     share = values / max(float(values.max()), 1e-12)
     grey = picture.mean(2, keepdims=True).repeat(3, axis=2)
-    mixed = (1 - opacity) * grey + opacity * _color_scale(share)
+    mixed = (1 - opacity) * grey + opacity * sequential(share)
     return np.clip(mixed, 0, 255).astype(np.uint8)
 
 
@@ -68,10 +68,3 @@ def beside(picture: UInt8[np.ndarray, "H W 3"], *, widths: int = 3) -> UInt8[np.
     canvas = np.full((height, widths * max(width, height), 3), 128, np.uint8)
     canvas[:, :width] = picture
     return canvas
-
-
-def _color_scale(share: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
-    """Return the sequential palette's colours for values from 0 to 1."""
-    stops = np.array([rgb(color) for color in SEQUENTIAL], np.float32)
-    places = np.linspace(0, 1, len(stops))
-    return np.stack([np.interp(share, places, stops[:, channel]) for channel in range(3)], axis=-1)

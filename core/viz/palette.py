@@ -1,7 +1,12 @@
 """The one place for colours: Okabe and Ito's palette, safe for colour-blind eyes.
 
 Source: Okabe and Ito 2008, https://jfly.uni-koeln.de/color.
+
+Legend: H height, W width.
 """
+
+import numpy as np
+from jaxtyping import Float
 
 OKABE_ITO: tuple[str, ...] = (
     "#0072B2",
@@ -28,3 +33,10 @@ def rgb(color: str) -> tuple[int, int, int]:
     if len(color) != 7 or not color.startswith("#"):
         raise ValueError(f"wanted a colour as #rrggbb, got {color!r}")
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def sequential(share: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 3"]:
+    """Return the sequential scale's red, green and blue, 0 to 255, for values from 0 (dark) to 1 (bright)."""
+    stops = np.array([rgb(color) for color in SEQUENTIAL], np.float32)
+    places = np.linspace(0, 1, len(stops))
+    return np.stack([np.interp(share, places, stops[:, channel]) for channel in range(3)], axis=-1)

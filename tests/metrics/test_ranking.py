@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.metrics import top1_accuracy, wilson_interval
+from core.metrics.ranking import top1_accuracy, wilson_interval
 from core.results import Ranking
 
 

@@ -1,0 +1,197 @@
+"""DepthCLIP: depth as an average of a few distances, weighted by how well a word for each fits the place.
+
+Paper: Zhang, Zeng et al. 2022, Can Language Understand Depth?, ACM MM 2022, https://arxiv.org/abs/2207.01077. Written
+from facts about Adonis-galaxy/DepthCLIP at e247c87, which has no licence and is not what the paper describes:
+
+- released: what the code does. A ResNet's last stage, made unit vectors over all its channels and only then thinned to
+  the texts' size (every second channel of an RN50). That is not CLIP's joint space: its attention pooling never runs.
+- attention_pooled: what the paper describes. Every place queries CLIP's attention pooling.
+- patches: the same for a ViT. In the last block each token takes its own value instead of attending (MaskCLIP, Zhou et
+  al. 2022, Sec. 3.2; residual path and MLP stay), then ln_post and proj. We did not measure this against plain tokens;
+  SCLIP (Wang et al. 2024, abstract) traces their failure at places to where the last block attends.
+
+Different from it: pictures of any size. Float32 throughout, because products are multiplied by 1000 before the softmax.
+
+Legend: V views (the picture, its mirror image), K words, D embedding size, C channels, P places, h w the grid.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
+from open_clip.transformer import VisionTransformer
+from PIL import Image
+from torch import Tensor, nn
+
+from core.backbones.clip import ClipBackbone, open_clip_backbone
+from core.backbones.clip_model import RESNET_STRIDE, is_plain_vit
+from core.checkpoints import Weights
+from core.depth.baselines import BASELINES, Baseline
+from core.device import Device
+from core.prompts import check_templates, fill
+from core.results import DepthAnswer, DepthMap, check_bins
+
+# DepthCLIP's monoclip.py, module globals
+WORDS = ("giant", "extremely close", "close", "not in distance", "a little remote", "far", "unseen")
+BINS_METRES = (1.0, 1.5, 2.0, 2.25, 2.5, 2.75, 3.0)
+TEMPLATE = "This object is {}"
+TEMPERATURE = 0.1
+LOGIT_SCALE = 100.0  # monoclip.py, forward: a constant, not the scale that the CLIP learned
+LONGEST_PIXELS = 544  # the crop of an NYU picture that the code sees, without resizing: 416 x 544
+MOST_PIXELS = 2 * LONGEST_PIXELS  # ours: attention's cost grows with the fourth power of the side
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # the code's, though CLIP's differ
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthSettings:
+    """What is asked about a picture; the defaults are those of the released code."""
+
+    words: tuple[str, ...] = WORDS
+    bins_metres: tuple[float, ...] = BINS_METRES  # one a word, in any order
+    template: str = TEMPLATE
+    temperature: float = TEMPERATURE
+    variant: str = "released"
+    flip: bool = True  # eval.py: average with the answer for the mirror image
+    pixels: int = LONGEST_PIXELS  # longest side of what the network sees; never less than its own input
+
+    def __post_init__(self) -> None:
+        check_bins(self.words, self.bins_metres, self.temperature)
+        check_templates([self.template])
+        if not all(word.strip() for word in self.words):
+            raise ValueError(f"wanted words, got an empty one among {self.words}")
+        if self.variant not in VARIANTS:
+            raise ValueError(f"wanted one of {', '.join(VARIANTS)}, got {self.variant!r}")
+        if not 1 <= self.pixels <= MOST_PIXELS:
+            raise ValueError(f"wanted 1 to {MOST_PIXELS} pixels, got {self.pixels}")
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The sentence for each word."""
+        return tuple(fill(self.template, word) for word in self.words)
+
+
+def thin_channels(layer4: Float[Tensor, "V C h w"], width: int) -> Float[Tensor, "V h w D"]:
+    """Make unit vectors over all channels, then keep `width` of them by nearest interpolation, as released."""
+    units = F.normalize(layer4, dim=1).permute(0, 2, 3, 1)  # (V, h, w, C)
+    return F.interpolate(units.flatten(1, 2), size=width).unflatten(1, units.shape[1:3])
+
+
+def resize_positions(table: Float[Tensor, "P D"], grid_hw: tuple[int, int]) -> Float[Tensor, "Q D"]:
+    """Stretch a square grid of positions, the class token's first, bilinearly over another grid."""
+    side = round((len(table) - 1) ** 0.5)
+    square = table[1:].T.reshape(1, -1, side, side)
+    stretched = F.interpolate(square, size=grid_hw, mode="bilinear", align_corners=True)
+    return torch.cat([table[:1], stretched[0].flatten(1).T])
+
+
+def pool_each_place(pool: AttentionPool2d, layer4: Float[Tensor, "V C h w"]) -> Float[Tensor, "V h w D"]:
+    """Let every place query CLIP's attention pooling, in which their mean is one more key; not normalised."""
+    grid_hw = layer4.shape[2:]
+    x = layer4.flatten(2).transpose(1, 2)  # (V, P, C)
+    x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + resize_positions(pool.positional_embedding, grid_hw)
+    query, key, value = (
+        project(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+        for project in (pool.q_proj, pool.k_proj, pool.v_proj)
+    )
+    pooled = F.scaled_dot_product_attention(query[:, :, 1:], key, value)  # (V, heads, P, C / heads)
+    return pool.c_proj(pooled.transpose(1, 2).flatten(2)).unflatten(1, grid_hw)
+
+
+def project_patches(visual: VisionTransformer, inputs: Float[Tensor, "V 3 H W"]) -> Float[Tensor, "V h w D"]:
+    """Bring a ViT's patch tokens into the joint space; in the last block each keeps its own value; not normalised."""
+    x = visual.conv1(inputs)  # (V, width, h, w)
+    grid_hw = x.shape[2:]
+    first = visual.class_embedding.expand(len(x), 1, -1)
+    x = torch.cat([first, x.flatten(2).transpose(1, 2)], dim=1)  # (V, 1 + P, width)
+    x = visual.ln_pre(x + resize_positions(visual.positional_embedding, grid_hw))
+    *blocks, last = visual.transformer.resblocks
+    for block in blocks:
+        x = block(x)
+    x = x[:, 1:]
+    weight, bias = (part.chunk(3)[2] for part in (last.attn.in_proj_weight, last.attn.in_proj_bias))  # the values'
+    x = x + last.ls_1(last.attn.out_proj(F.linear(last.ln_1(x), weight, bias)))
+    x = x + last.ls_2(last.mlp(last.ln_2(x)))
+    return (visual.ln_post(x) @ visual.proj).unflatten(1, grid_hw)
+
+
+def _layer4(visual: ModifiedResNet, inputs: Tensor) -> Float[Tensor, "V C h w"]:
+    return visual.layer4(visual.layer3(visual.layer2(visual.layer1(visual.stem(inputs)))))
+
+
+VARIANTS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {  # (V, 3, H, W) to what is compared with the texts
+    "released": lambda net, x: thin_channels(_layer4(net, x), net.output_dim),
+    "attention_pooled": lambda net, x: F.normalize(pool_each_place(net.attnpool, _layer4(net, x)), dim=-1),
+    "patches": lambda net, x: F.normalize(project_patches(net, x), dim=-1),
+}
+RELEASED = DepthSettings()
+
+
+def variants_of(backbone: ClipBackbone) -> tuple[str, ...]:
+    """Return the variants that this CLIP's architecture allows; none for those that are no CLIP ResNet or ViT."""
+    visual = backbone.model.visual
+    if isinstance(visual, ModifiedResNet):
+        return "released", "attention_pooled"
+    return ("patches",) if is_plain_vit(visual) else ()
+
+
+def scaled_products(features: Float[Tensor, "V h w D"], texts: Float[Tensor, "K D"]) -> Float[Tensor, "V K h w"]:
+    """Return 100 times the product of each place with each text; cosines where the places are unit vectors."""
+    return (LOGIT_SCALE * features @ texts.T).permute(0, 3, 1, 2)
+
+
+def network_size(size_hw: tuple[int, int], longest: int, stride: int) -> tuple[int, int]:
+    """Return the multiples of the stride nearest to a picture's shape whose longer side is at most `longest`."""
+    scale = (longest // stride) / max(size_hw)
+    height, width = (max(1, round(side * scale)) * stride for side in size_hw)
+    return height, width
+
+
+def open_depthclip(weights: Weights, device: Device, files: Mapping[str, Path]) -> "DepthClip":
+    """Open a DepthCLIP for the registry."""
+    return DepthClip(open_clip_backbone(weights, device, files), weights)
+
+
+class DepthClip:
+    """Any CLIP ResNet or ViT, asked how far away things are."""
+
+    def __init__(self, backbone: ClipBackbone, weights: Weights) -> None:
+        """Wrap an opened CLIP; `weights` says where it came from."""
+        self.backbone = backbone
+        self.weights, self.licence = weights.name, weights.licence
+        self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
+        self.variants = variants_of(backbone)
+        self.defaults = replace(RELEASED, variant=self.variants[0]) if self.variants else RELEASED
+
+    @staticmethod
+    def fit_baselines(depths: Sequence[DepthMap]) -> dict[str, Baseline]:
+        """Return the answers that need no picture, fitted on training depths, by name."""
+        return {name: kind.fit(depths) for name, kind in BASELINES.items()}
+
+    def estimate(self, image: UInt8[np.ndarray, "H W 3"], settings: DepthSettings = RELEASED) -> DepthAnswer:
+        """Estimate the depth of each pixel; ValueError for a variant that this CLIP's architecture has not."""
+        if settings.variant not in self.variants:
+            possible = ", ".join(self.variants) or "none: it is no CLIP ResNet or ViT"
+            raise ValueError(f"wanted a variant that this CLIP has ({possible}), got {settings.variant!r}")
+        texts = self.backbone.encode_texts(settings.prompts)
+        with torch.inference_mode():
+            features = VARIANTS[settings.variant](self.backbone.model.visual, self._inputs(image, settings))
+            views = scaled_products(features.cpu(), texts)
+            turned = torch.stack([view.flip(-1) if index else view for index, view in enumerate(views)])
+        words, bins = settings.words, settings.bins_metres
+        return DepthAnswer.from_logits(turned.numpy(), words, bins, settings.temperature, image.shape[:2])
+
+    def _inputs(self, image: UInt8[np.ndarray, "H W 3"], settings: DepthSettings) -> Float[Tensor, "V 3 H2 W2"]:
+        """Resize and normalise a picture, and put its mirror image behind it where the two are to be averaged."""
+        visual, own = self.backbone.model.visual, self.backbone.preprocess
+        stride = visual.patch_size[0] if isinstance(visual, VisionTransformer) else RESNET_STRIDE
+        height, width = network_size(image.shape[:2], max(settings.pixels, own.size), stride)
+        resized = Image.fromarray(image).resize((width, height), Image.Resampling[own.interpolation.upper()])
+        scaled = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if settings.variant == "released" else (own.mean, own.std)
+        x = (scaled - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+        return torch.stack([x, x.flip(-1)] if settings.flip else [x]).to(self.backbone.device.torch_device())

@@ -1,0 +1,1 @@
+"""Numbers from answers and truth; no model is known here."""
