@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import Any
 
 from core import registry
-from core.commands import clip
+from core.commands import clip, depthclip, pointclip
 from core.prompts import TEMPLATES
 
-COMMANDS: dict[str, ModuleType] = {"clip": clip}
+COMMANDS: dict[str, ModuleType] = {"clip": clip, "pointclip": pointclip, "depthclip": depthclip}
 
 
 def main() -> None:
@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", default="", help='labels, for example "dog, cat, car"')
     parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
     parser.add_argument("--templates", choices=TEMPLATES, default="one template", help="prompts around each label")
+    parser.add_argument("--up", choices=("y", "z"), default="y", help="the axis of 3D files that points upwards")
     parser.add_argument("--download", action="store_true", help="allow the weights to be downloaded")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     parser.add_argument("--out", type=Path, help="folder for files of the results")

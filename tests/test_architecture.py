@@ -64,6 +64,7 @@ ARROWS: dict[str, set[str]] = {
         "core.checkpoints",
         "core.device",
         "core.world",
+        "core.media3d",
         "core.metrics",
         *(f"core.{task}" for task in TASKS),
     },

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import trimesh
 from PIL import Image
 
 from core.world.picture import picture
@@ -35,6 +36,28 @@ def test_a_toybox_scene_is_named(python, tmp_path):
     assert result["best"] == true
     assert sum(score["probability"] for score in result["scores"]) > 0.999
     assert (tmp_path / "out" / "results.csv").read_text().count("\n") == len(others) + 2
+
+
+def test_a_mesh_is_named_from_its_views_and_a_broken_one_costs_a_sentence(python, tmp_path):
+    trimesh.creation.box().export(tmp_path / "box.ply")
+    (tmp_path / "broken.ply").write_text("no mesh")
+    finished = python("-m", "core", "pointclip", str(tmp_path), "--labels", "cube, ball", "--json")
+    answer = last_json(finished)
+    assert finished.returncode == 2
+    assert len(answer["results"][0]["by_view"]) == 6
+    assert {score["label"] for score in answer["results"][0]["scores"]} == {"cube", "ball"}
+    assert "broken.ply" in answer["failed"][0]["input"]
+
+
+def test_depth_is_written_in_metres_and_in_millimetres(python, tmp_path):
+    Image.fromarray(picture(3, 60).rgb).save(tmp_path / "scene.png")
+    finished = python("-m", "core", "depthclip", str(tmp_path / "scene.png"), "--json", "--out", str(tmp_path / "out"))
+    result = last_json(finished)["results"][0]
+    metres = np.load(tmp_path / "out" / "0-scene.npy")
+    millimetres = np.asarray(Image.open(tmp_path / "out" / "0-scene.png"))
+    assert metres.shape == millimetres.shape == (60, 60)
+    assert abs(metres - millimetres / 1000).max() < 0.001
+    assert result["nearest_metres"] <= result["mean_metres"] <= result["farthest_metres"]
 
 
 def test_a_bad_picture_costs_one_sentence_and_the_others_are_answered(python, tmp_path):

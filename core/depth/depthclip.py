@@ -131,6 +131,15 @@ VARIANTS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {  # (V, 3, H, W) t
 RELEASED = DepthSettings()
 
 
+TOYBOX = DepthSettings(  # for the embedded CLIPs, whose captions use these words for these distances
+    bins_metres=(1.0, 1.6, 2.6, 4.0, 6.5, 11.0, 20.0),
+    template="a thing that is {}",
+    temperature=10.0,
+    pixels=256,
+    flip=False,
+)
+
+
 def variants_of(backbone: ClipBackbone) -> tuple[str, ...]:
     """Return the variants that this CLIP's architecture allows; none for those that are no CLIP ResNet or ViT."""
     visual = backbone.model.visual
@@ -165,7 +174,8 @@ class DepthClip:
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
         self.variants = variants_of(backbone)
-        self.defaults = replace(RELEASED, variant=self.variants[0]) if self.variants else RELEASED
+        settings = TOYBOX if weights.embedded else RELEASED
+        self.defaults = replace(settings, variant=self.variants[0]) if self.variants else settings
 
     @staticmethod
     def fit_baselines(depths: Sequence[DepthMap]) -> dict[str, Baseline]:

@@ -10,8 +10,16 @@ from typing import Any
 
 from core import checkpoints
 from core.evaluate.clip import evaluate_clip
+from core.evaluate.depthclip import evaluate_depthclip
+from core.evaluate.pointclip import evaluate_pointclip
 
-EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {"clip": evaluate_clip}
+EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "clip": evaluate_clip,
+    "pointclip": evaluate_pointclip,
+    "depthclip": evaluate_depthclip,
+}
+
+SIZES = {"clip": 1000, "pointclip": 960, "depthclip": 100}
 
 
 def main() -> None:
@@ -21,12 +29,13 @@ def main() -> None:
     )
     parser.add_argument("system", choices=EVALUATIONS)
     parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
-    parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures (default: 0)")
-    parser.add_argument("--size", type=int, default=1000, help="Toybox pictures a figure (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures or clouds (default: 0)")
+    parser.add_argument("--size", type=int, help=f"Toybox pictures or clouds a figure (default: {SIZES})")
     parser.add_argument("--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/...")
     parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
+    arguments.size = arguments.size or SIZES[arguments.system]
     started = time.perf_counter()
     try:
         found = EVALUATIONS[arguments.system](arguments)

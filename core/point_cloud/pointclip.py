@@ -18,21 +18,23 @@ from torch.nn.functional import normalize
 
 from core.backbones.clip import IMAGE_BATCH, ClipBackbone, open_clip_backbone
 from core.backbones.clip_model import encode_image
-from core.checkpoints import Weights, read_tensors
+from core.checkpoints import WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
 from core.point_cloud.adapter import InterViewAdapter, adapter_from_tensors, view_parts
-from core.point_cloud.projection import PRESETS, RELEASED_ZERO_SHOT, ViewSettings, project
+from core.point_cloud.projection import BRIGHT, PRESETS, RELEASED_ZERO_SHOT, ViewSettings, project
 from core.prompts import check_templates, fill
 from core.results import Cloud, ViewScores
 
 ZERO_SHOT_TEMPLATES = ("point cloud depth map of a {}.",)  # trainers/zeroshot.py
 FEW_SHOT_TEMPLATES = ("point cloud of a big {}.",)  # trainers/fewshot.py
-ADAPTER_FILE = "adapter.safetensors"
+ADAPTER_ENDING = "-pointclip.safetensors"  # NAME.safetensors has its adapter in NAME-pointclip.safetensors
 
 
 def open_pointclip(weights: Weights, device: Device, files: Mapping[str, Path]) -> "PointClip":
-    """Open PointCLIP on any CLIP for the registry, with the few-shot adapter where `files` has one."""
-    adapter = adapter_from_tensors(read_tensors(files[ADAPTER_FILE])) if ADAPTER_FILE in files else None
+    """Open PointCLIP on any CLIP for the registry, with the few-shot adapter where one lies beside its weights."""
+    clip = files[WEIGHTS_FILE]
+    beside = clip.with_name(f"{clip.stem}{ADAPTER_ENDING}")
+    adapter = adapter_from_tensors(read_tensors(beside)) if beside.is_file() else None
     return PointClip(open_clip_backbone(weights, device, files), weights, adapter)
 
 
@@ -53,6 +55,7 @@ class PointClip:
         self.backbone, self.adapter = backbone, adapter
         self.presets, self.templates = PRESETS, {"zero-shot": ZERO_SHOT_TEMPLATES, "few-shot": FEW_SHOT_TEMPLATES}
         self.weights, self.licence = weights.name, weights.licence
+        self.default_settings = BRIGHT if weights.embedded else RELEASED_ZERO_SHOT  # the look that it learned from
         self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
 
     def views(self, cloud: Cloud, settings: ViewSettings = RELEASED_ZERO_SHOT) -> UInt8[np.ndarray, "V S S"]:

@@ -73,11 +73,13 @@ class ViewSettings:
 RELEASED_ZERO_SHOT = ViewSettings()
 RELEASED_FEW_SHOT = ViewSettings(views=10, distance=1.4, resolution=None)
 BRIGHT = ViewSettings(resolution=None, look="bright")
+BRIGHT_FEW_SHOT = ViewSettings(views=10, distance=1.4, resolution=None, look="bright")
 V2 = ViewSettings(variant="v2", views=10, distance=1.5, resolution=112)
 PRESETS = {
     "released zero-shot": RELEASED_ZERO_SHOT,
     "released few-shot": RELEASED_FEW_SHOT,
     "bright": BRIGHT,
+    "bright few-shot": BRIGHT_FEW_SHOT,
     "V2": V2,
 }
 

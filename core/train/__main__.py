@@ -6,8 +6,11 @@ import logging
 import sys
 from pathlib import Path
 
+from core.train.adapter import AdapterRun
 from core.train.loop import ClipRun
-from core.train.recipes import RECIPES
+from core.train.recipes import RECIPES, AdapterRecipe, ClipRecipe
+
+RUNS = {ClipRecipe: ClipRun, AdapterRecipe: AdapterRun}
 
 
 def main() -> None:
@@ -32,7 +35,7 @@ def main() -> None:
         recipe = dataclasses.replace(recipe, steps=arguments.steps)
     out = arguments.out or Path("runs") / arguments.recipe
     try:
-        run = ClipRun(recipe, out, arguments.data, resume=arguments.resume, command=_command(arguments))
+        run = RUNS[type(recipe)](recipe, out, arguments.data, resume=arguments.resume, command=_command(arguments))
         run.train(arguments.minutes)
     except (ValueError, FloatingPointError) as error:
         print(error, file=sys.stderr)

@@ -1,15 +1,9 @@
-"""One training run: batches, steps, a log that can be watched, checkpoints that a kill cannot spoil.
-
-The folder of a run holds log.jsonl (a line every LOG_STEPS steps), state.pt (the newest checkpoint, replaced
-atomically) and, at the end, NAME.safetensors with its card NAME.json.
+"""One training run of a CLIP: batches, steps, accuracies while it learns, and the export at its end.
 
 Legend: B pairs, D embedding size.
 """
 
 import dataclasses
-import json
-import logging
-import os
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from open_clip.model import CLIP
-from safetensors.torch import save_file
 from torch import Tensor
 
 from core import checkpoints
@@ -28,11 +21,11 @@ from core.backbones.clip_model import build, encode_text, from_tensors
 from core.train import validation
 from core.train.augment import augment
 from core.train.data import Pairs, tokenise, toybox_pairs
+from core.train.folder import RunFolder
 from core.train.losses import class_prompt_loss, contrastive_loss, distillation_loss
 from core.train.photos import read_photos
 from core.train.recipes import ClipRecipe
 
-log = logging.getLogger(__name__)
 LOG_STEPS = 20
 SAVE_STEPS = 100
 VALIDATE_STEPS = 400
@@ -63,8 +56,8 @@ class ClipRun:
 
         `photos` is a source as in `read_photos`, `command` what the card will say started the run.
         """
-        self.recipe, self.out, self.command = recipe, out, command
-        out.mkdir(parents=True, exist_ok=True)
+        self.recipe, self.command = recipe, command
+        self.folder = RunFolder(out)
         self.toys = toybox_pairs(
             recipe.seed,
             recipe.toybox_pictures,
@@ -84,17 +77,13 @@ class ClipRun:
         self.model = self._student().to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
         self.step, self.seconds = 0, 0.0
-        if resume and self._state.exists():
-            self._restore()
+        if resume:
+            self.step, self.seconds = self.folder.restore(self.model, self.optimizer)
 
     @property
     def samples(self) -> int:
         """Pairs seen so far."""
         return self.step * (self.recipe.batch_toys + (self.recipe.batch_photos if self.photos else 0))
-
-    @property
-    def _state(self) -> Path:
-        return self.out / "state.pt"
 
     def train(self, minutes: float | None = None) -> None:
         """Go on until the recipe's steps are done, or for this many minutes altogether; then export."""
@@ -142,12 +131,6 @@ class ClipRun:
 
     def export(self) -> Path:
         """Write the weights as fp16 safetensors in OpenAI's key layout, with a card."""
-        path = self.out / f"{self.recipe.checkpoint}.safetensors"
-        tensors = {
-            key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
-            for key, value in self.model.state_dict().items()
-        }
-        save_file(tensors, path)
         card = {
             "name": self.recipe.checkpoint,
             "licence": "Apache-2.0",
@@ -161,10 +144,9 @@ class ClipRun:
             "photograph_classes": list(self.photos.names) if self.photos else [],
             "parameters": sum(value.numel() for value in self.model.parameters()),
             "metrics": {},
-            "curve": [line for line in self._lines() if "toy_top1" in line],
+            "curve": [line for line in self.folder.lines() if "toy_top1" in line],
         }
-        path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
-        return path
+        return self.folder.export(self.recipe.checkpoint, self.model.state_dict(), card)
 
     def _step(self, progress: float) -> float:
         """Take one optimiser step and return its loss; a loss that is not finite stops the run."""
@@ -175,7 +157,7 @@ class ClipRun:
         loss = self._loss(self.batch(self.step))
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.step}; {self._state} is the last good one"
+                f"the loss became {loss.item()} at step {self.step}; {self.folder.state} is the last good one"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -281,35 +263,11 @@ class ClipRun:
     def _progress(self, minutes: float | None) -> float:
         return self.step / self.recipe.steps if minutes is None else self.seconds / (60 * minutes)
 
-    def _log(self, **values: Any) -> None:
-        line = {"step": self.step, "samples": self.samples, "seconds": round(self.seconds, 1), **values}
-        with (self.out / "log.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        log.info("%s", line)
-
-    def _lines(self) -> list[dict[str, Any]]:
-        path = self.out / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
     def _save(self) -> None:
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        part = self._state.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self._state)
+        self.folder.save(self.model, self.optimizer, step=self.step, seconds=self.seconds)
 
-    def _restore(self) -> None:
-        state = torch.load(self._state, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        kept = [line for line in self._lines() if line["step"] <= self.step]
-        (self.out / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
-        log.info("going on from step %d", self.step)
+    def _log(self, **values: Any) -> None:
+        self.folder.log(step=self.step, samples=self.samples, seconds=round(self.seconds, 1), **values)
 
 
 def _schedule(progress: float, warmup: float) -> float:

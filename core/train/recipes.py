@@ -47,7 +47,22 @@ class ClipRecipe:
         )
 
 
-RECIPES: dict[str, ClipRecipe] = {
+@dataclass(frozen=True, kw_only=True)
+class AdapterRecipe:
+    """PointCLIP's adapter on a frozen CLIP; rates as in PointCLIP's own training where nothing else is said."""
+
+    checkpoint: str  # name of the file in assets/checkpoints: the backbone's with -pointclip
+    backbone: str
+    shots: int = 16  # clouds a category
+    copies: int = 6  # of each, stretched and moved
+    batch: int = 32
+    steps: int = 2_400
+    learning_rate: float = 0.01
+    weight_decay: float = 5e-4
+    seed: int = 0
+
+
+RECIPES: dict[str, ClipRecipe | AdapterRecipe] = {
     "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
@@ -57,4 +72,5 @@ RECIPES: dict[str, ClipRecipe] = {
         teacher="toybox-resnet",
         learning_rate=1.5e-3,
     ),
+    "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

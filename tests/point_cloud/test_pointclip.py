@@ -12,7 +12,7 @@ from core.checkpoints import WEIGHTS_FILE, Weights
 from core.device import choose
 from core.point_cloud.adapter import InterViewAdapter
 from core.point_cloud.pointclip import (
-    ADAPTER_FILE,
+    ADAPTER_ENDING,
     FEW_SHOT_TEMPLATES,
     PointClip,
     ensemble_logits,
@@ -128,11 +128,11 @@ def test_an_adapter_that_is_not_there_or_learned_other_views_is_named(model):
 
 
 def test_it_opens_from_files_with_and_without_an_adapter(tmp_path):
-    files = {WEIGHTS_FILE: tmp_path / "clip.safetensors", ADAPTER_FILE: tmp_path / "adapter.safetensors"}
+    files = {WEIGHTS_FILE: tmp_path / "mine.safetensors"}
     save_file({k: v.contiguous() for k, v in tiny_backbone(VIT).model.state_dict().items()}, files[WEIGHTS_FILE])
-    save_file(InterViewAdapter(10, VIT.embed_dim).state_dict(), files[ADAPTER_FILE])
+    assert open_pointclip(WEIGHTS, choose("cpu"), files).adapter is None
+    save_file(InterViewAdapter(10, VIT.embed_dim).state_dict(), tmp_path / f"mine{ADAPTER_ENDING}")
     assert open_pointclip(WEIGHTS, choose("cpu"), files).adapter.views == 10
-    assert open_pointclip(WEIGHTS, choose("cpu"), {WEIGHTS_FILE: files[WEIGHTS_FILE]}).adapter is None
 
 
 def test_nothing_to_see_and_nothing_to_say_are_named(model):

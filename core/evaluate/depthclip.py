@@ -1,0 +1,78 @@
+"""The figures of DepthCLIP: every variant beside the answers that need no picture, on fresh Toybox scenes.
+
+A constant cannot rank pixels, so its rank accuracy is 0.5, which is chance. The errors are those of Eigen et al. 2014
+over pixels whose true depth is below MOST_METRES; the baselines are fitted on other scenes.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from core import registry
+from core.depth.depthclip import DepthClip, DepthSettings
+from core.metrics.depth import nyu_errors, rank_accuracy
+from core.results import DepthMap
+from core.world.picture import picture
+from core.world.render import View
+
+FIRST_SEED = 12_000_000  # far from training's and validation's
+FITTED_SCENES = 100
+PIXELS = 128
+MOST_METRES = 20.0
+NONSENSE = ("table", "seven", "green", "music", "because", "spoon", "quickly")  # words without a distance
+Answer = Callable[[View], DepthMap]
+
+
+def evaluate_depthclip(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure rank accuracy and the errors in metres of each variant, control and baseline."""
+    model: DepthClip = registry.load("depthclip", arguments.weights)
+    first = FIRST_SEED + 10_000 * arguments.seed
+    views = [picture(first + i, PIXELS, samples=2) for i in range(arguments.size)]
+    depths = [picture(first - 1 - i, PIXELS // 2, samples=1).depth for i in range(FITTED_SCENES)]
+    answers = _answers(model, model.fit_baselines(depths))
+    rows = {name: _measure(answer, views) for name, answer in answers.items()}
+    chosen = max(model.variants, key=lambda name: rows[name]["rank_accuracy"])
+    return {
+        "system": "depthclip",
+        "weights": model.weights,
+        "seed": arguments.seed,
+        "size": arguments.size,
+        "variant": chosen,
+        "rank_accuracy": rows[chosen]["rank_accuracy"],
+        "delta1": rows[chosen]["d1"],
+        "abs_rel": rows[chosen]["abs_rel"],
+        "by_answer": rows,
+        "settings": {"temperature": model.defaults.temperature, "bins_metres": list(model.defaults.bins_metres)},
+        "chance": {"rank_accuracy": 0.5},
+    }
+
+
+def _answers(model: DepthClip, baselines: dict[str, Any]) -> dict[str, Answer]:
+    """Return every way to answer, by name: the variants, their controls, the baselines."""
+    answers: dict[str, Answer] = {}
+    for variant in model.variants:
+        settings = replace(model.defaults, variant=variant)
+        answers[variant] = _asked(model, settings)
+        answers[f"{variant}, nonsense words"] = _asked(model, replace(settings, words=NONSENSE))
+        answers[f"{variant}, words reversed"] = _asked(model, replace(settings, words=settings.words[::-1]))
+    for name, baseline in baselines.items():
+        answers[name] = lambda view, kept=baseline: kept.predict(view.rgb.shape[:2])
+    return answers
+
+
+def _asked(model: DepthClip, settings: DepthSettings) -> Answer:
+    return lambda view: model.estimate(view.rgb, settings).depth
+
+
+def _measure(answer: Answer, views: list[View]) -> dict[str, float]:
+    """Return the mean of each figure over the pictures."""
+    rows = []
+    for index, view in enumerate(views):
+        guess, true = answer(view).metres, view.depth.metres
+        errors = nyu_errors(guess, true, max=MOST_METRES)
+        ranked = rank_accuracy(guess, true, np.random.default_rng(index))
+        rows.append({"rank_accuracy": ranked, **{name: errors[name] for name in ("d1", "abs_rel", "rmse")}})
+    return {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
