@@ -14,11 +14,12 @@ from demos.text import t
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEYS = """
 () => document.addEventListener("keydown", (event) => {
-  if (event.altKey && event.code === "KeyR") { document.querySelector("#classify")?.click(); event.preventDefault(); }
-  if (!event.altKey || !/^[1-9]$/.test(event.key)) return;
-  const tabs = document.querySelectorAll("#lessons [role=tablist] button[role=tab]");
-  const tab = tabs[Number(event.key) - 1];
-  if (tab) { tab.click(); tab.focus(); event.preventDefault(); }
+  if (!event.altKey || !/^(Digit[1-9]|KeyR)$/.test(event.code)) return;
+  const seen = (selector) => [...document.querySelectorAll(selector)].find((found) => found.offsetParent !== null);
+  const tabs = seen(event.shiftKey ? ".lessons" : "#tasks")?.querySelector("[role=tablist]");
+  const wanted = event.code === "KeyR" ? seen("button.run")
+    : tabs?.querySelectorAll("button[role=tab]")[Number(event.code.slice(5)) - 1];
+  if (wanted) { wanted.click(); wanted.focus(); event.preventDefault(); }
 })
 """
 

@@ -70,6 +70,47 @@ CHINESE: dict[str, str] = {
     ),
     "{} arrived damaged and was removed; download it again.": "{} 下载后已损坏并被删除，请重新下载。",
     "The hub gives no sha256 for {}, so it was removed unused.": "模型库没有给出 {} 的 sha256，因此已删除、未使用。",
+    "Estimate a picture's depth first.": "请先估计一张图片的深度。",
+    "Give the scene a number from 0 to {}, for example 3.": "请给出 0 到 {} 之间的场景编号，例如 3。",
+    "Draw a Toybox scene first: only of those the true depth is known.": "请先绘制玩具场景：只有它的真实深度是已知的。",
+    "Name two different words of the list that was asked.": "请写出提问所用词表中的两个不同的词。",
+    "Write from {} to {} words about distance; these are {}.": "请写 {} 到 {} 个关于距离的词；现有 {} 个。",
+    "Give a distance for each word: there are {} words and {} distances.": (
+        "请为每个词给出一个距离：现有 {} 个词、{} 个距离。"
+    ),
+    "Each distance is a number of metres from {} to {}; this one is not: {}": (
+        "每个距离须是 {} 到 {} 之间的米数；这个不是：{}"
+    ),
+    "This model is neither a CLIP ResNet nor a plain ViT: it has no places to ask.": (
+        "该模型既不是 CLIP ResNet 也不是普通 ViT，无法逐处提问。"
+    ),
+    "This is not a 3D file that can be read; wanted one of {}.": "这不是可读取的三维文件；应为以下之一：{}。",
+    "This file is empty.": "该文件是空的。",
+    "{} is a folder, not a 3D file.": "{} 是文件夹，不是三维文件。",
+    "This file cannot be read from the disk.": "无法从磁盘读取该文件。",
+    "This file holds no points.": "该文件中没有点。",
+    "This file has more than {} million points; make it smaller first.": "该文件超过 {} 百万个点，请先缩小。",
+    "This file holds points that are not numbers (NaN or infinity).": "该文件中有非数值的点（NaN 或无穷大）。",
+    "All points of this file lie in one place: there is no shape to see.": "该文件的所有点都在同一处：没有形状可看。",
+    "This file is not {}, or is damaged or cut off.": "该文件不是 {}，或已损坏、不完整。",
+    "This file is not PCD, or is damaged or cut off.": "该文件不是 PCD，或已损坏、不完整。",
+    "This PCD file is binary; save it as ASCII first.": "该 PCD 文件是二进制的，请先存为 ASCII。",
+    "This PCD file has no fields x, y and z.": "该 PCD 文件没有 x、y、z 字段。",
+    "This file is not NPY with plain numbers, or is damaged or cut off.": "该文件不是纯数值的 NPY，或已损坏、不完整。",
+    "This NPY file is not a table of points: wanted numbers in the shape (points, 3 or more).": (
+        "该 NPY 文件不是点的表格：应为形状（点数，3 或更多）的数值。"
+    ),
+    "This file is not {}: wanted numbers for x, y and z in every line.": "该文件不是 {}：每行应有 x、y、z 的数值。",
+    "These tensors are not an inter-view adapter's: wanted fusion_ratio, global_f, view_f.": (
+        "这些张量不是视角间适配器的：应有 fusion_ratio、global_f、view_f。"
+    ),
+    "There is no few-shot adapter here: open one with the weights, or classify without it.": (
+        "这里没有少样本适配器：请随权重一起打开，或不用它来分类。"
+    ),
+    "Give at least one cloud of points.": "请至少给出一个点云。",
+    "This cloud has no points.": "该点云没有点。",
+    "Give at least one side a weight above 0.": "请至少给一个视角大于 0 的权重。",
+    "Upload a file, or give the Toybox thing a number, for example 3.": "请上传文件，或给出玩具物体的编号，例如 3。",
 }
 
 

@@ -1,5 +1,6 @@
 """What tabs share: the model picker with its paper card, errors as one sentence, the cost of an answer, the look."""
 
+import base64
 import functools
 import inspect
 import os
@@ -19,6 +20,7 @@ from demos.text import language_of, say, t
 
 LOCAL = "CLIP_FAMILY_LOCAL"  # set by app.py when only this computer can reach the app
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one model answers at a time
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FONTS = ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "system-ui", "sans-serif")
 
 
@@ -93,6 +95,29 @@ def load(system: str, name: str) -> Any:
     """Return a loaded system; weights that are not listed need permission, downloads are asked for elsewhere."""
     _check_listed(system, name)
     return registry.load(system, name)
+
+
+def picture_input(elem_id: str, *, height: int) -> gr.Image:
+    """Build the picture input; files reach core.media as they are, which says what is wrong with one."""
+    picture = gr.Image(
+        label=t("picture"),
+        type="filepath",
+        format="png",  # without loss: a drawn scene is known again by its pixels
+        sources=["upload", "webcam", "clipboard"],
+        height=height,
+        elem_id=elem_id,
+    )
+    picture.preprocess = _path_of
+    return picture
+
+
+def _path_of(payload: Any) -> Any:
+    """Return the path of an uploaded picture, or its bytes where it came inside the request."""
+    if payload is None:
+        return None
+    if payload.url and payload.url.startswith("data:"):
+        return base64.b64decode(payload.url.partition(",")[2])
+    return payload.path
 
 
 def model_picker(system: str, language: gr.State) -> gr.Dropdown:

@@ -8,6 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from demos.text_depth import WORDS as DEPTH_WORDS
+from demos.text_point_cloud import WORDS as POINT_CLOUD_WORDS
+
 LANGUAGES = ("en", "zh")
 CHINESE_LOCALES = ("zh", "zh-CN", "zh-TW", "zh-HK")
 
@@ -17,6 +20,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "# CLIP 家族\n离线观察、使用、测量和讲授 CLIP，所用的小型网络由本项目训练。",
     ),
     "zero_shot": ("Zero-shot", "零样本分类"),
+    "point_cloud": ("Point cloud", "点云"),
+    "depth": ("Depth", "深度"),
     "picture": ("Picture", "图片"),
     "labels": ("Labels, with commas between", "标签（用逗号分隔）"),
     "classify": ("Classify", "分类"),
@@ -182,10 +187,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "sees": ("What it sees", "看到的部分"),
     "sees_at": ("…at its resolution", "……以其分辨率"),
     "keys": (
-        "Keys: Alt+1…9 opens a lesson, Alt+R classifies.",
-        "快捷键：Alt+1…9 切换课程标签页，Alt+R 分类。",
+        "Keys: Alt+1…9 opens a task, Alt+Shift+1…9 a lesson, Alt+R runs it.",
+        "快捷键：Alt+1…9 切换任务，Alt+Shift+1…9 切换课程，Alt+R 运行。",
     ),
 }
+WORDS |= DEPTH_WORDS
+WORDS |= POINT_CLOUD_WORDS
 
 
 def translations() -> gr.I18n:

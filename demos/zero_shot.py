@@ -1,6 +1,5 @@
 """The zero-shot tab: a picture, labels in free text, the answer, and the lessons behind the answer."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -14,7 +13,7 @@ from core.results import Ranking
 from core.viz import charts
 from demos import zero_shot_lessons as lessons
 from demos.examples import TEMPLATE_SET, examples
-from demos.shell import MODEL, Stopwatch, badge, guarded, load, model_picker, note
+from demos.shell import MODEL, QUIET, Stopwatch, badge, guarded, load, model_picker, note, picture_input
 from demos.text import say, t
 
 ID = "zero-shot"
@@ -24,7 +23,6 @@ TOYBOX_PIXELS = 384
 LOOKS = ("photo", "line drawing", "silhouette", "depth map", "point cloud")
 HEIGHT = 250
 MOST_WORDS, LONGEST_WORD = 10, 40  # named in a remark
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(language: gr.State) -> None:
@@ -36,7 +34,10 @@ def build(language: gr.State) -> None:
             picture, labels, classify = _inputs()
             gallery, scene = _example_inputs()
             weights = model_picker(SYSTEM, language)
-        with gr.Column(scale=3, min_width=420), gr.Tabs(elem_id="lessons", overflow_behavior="wrap"):
+        with (
+            gr.Column(scale=3, min_width=420),
+            gr.Tabs(elem_id="lessons", elem_classes="lessons", overflow_behavior="wrap"),
+        ):
             with gr.Tab(t("answer"), id="answer"):
                 shown = _answer_outputs(answer, language)
             said = shown["said"]
@@ -141,22 +142,10 @@ def _few(words: Sequence[str]) -> str:
 
 
 def _inputs() -> tuple[gr.Image, gr.Textbox, gr.Button]:
-    picture = gr.Image(
-        label=t("picture"), type="filepath", sources=["upload", "webcam", "clipboard"], height=HEIGHT, elem_id="picture"
-    )
-    picture.preprocess = _path_of  # every file reaches core.media, which says in one sentence what is wrong with it
+    picture = picture_input("picture", height=HEIGHT)
     labels = gr.Textbox(LABELS, label=t("labels"), lines=2, max_lines=4, submit_btn=False, elem_id="labels")
-    classify = gr.Button(t("classify"), variant="primary", elem_id="classify")
+    classify = gr.Button(t("classify"), variant="primary", elem_classes="run", elem_id="classify")
     return picture, labels, classify
-
-
-def _path_of(payload: Any) -> Any:
-    """Return the path of an uploaded picture, or its bytes where it came inside the request."""
-    if payload is None:
-        return None
-    if payload.url and payload.url.startswith("data:"):
-        return base64.b64decode(payload.url.partition(",")[2])
-    return payload.path
 
 
 def _template_editor() -> gr.Textbox:

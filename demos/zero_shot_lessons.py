@@ -18,7 +18,7 @@ from core.viz import charts, overlay
 from demos import zero_shot_failures as failures
 from demos.errors import translate
 from demos.examples import TEMPLATE_SET
-from demos.shell import MODEL, guarded, load, note
+from demos.shell import MODEL, QUIET, guarded, load, note
 from demos.text import say, t
 
 SYSTEM = "clip"
@@ -28,7 +28,6 @@ MOST_PAIRS = 12
 MOST_PICTURES = 2000
 MAP_PIXELS = 512  # pictures are shrunk to this for heat maps: the network sees fewer
 NONE = "picture"  # the prompt for 'none of these': a word that says nothing
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

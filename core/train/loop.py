@@ -18,6 +18,7 @@ from torch import Tensor
 
 from core import checkpoints
 from core.backbones.clip_model import build, encode_text, from_tensors
+from core.device import Device
 from core.train import validation
 from core.train.augment import augment
 from core.train.data import Pairs, tokenise, toybox_pairs
@@ -73,6 +74,7 @@ class ClipRun:
             )
         torch.manual_seed(recipe.seed)
         self.one_sided = torch.from_numpy(np.unique(tokenise([ONE_SIDED], 5)[0][1:4]))
+        self.device = Device(name="cpu", autocast_dtype=recipe.autocast_dtype, reason="cpu, as the recipe says")
         self.teacher = self._teacher()
         self.model = self._student().to(memory_format=torch.channels_last)
         self.optimizer = self._optimizer()
@@ -168,7 +170,9 @@ class ClipRun:
         return loss.item()
 
     def _loss(self, batch: Batch) -> Float[Tensor, ""]:
-        images = self.model.encode_image(batch.images.contiguous(memory_format=torch.channels_last))
+        pictures = batch.images.contiguous(memory_format=torch.channels_last)
+        with self.device.autocast():
+            images = self.model.encode_image(pictures).float()
         texts = self._encode_texts(batch.tokens)
         scale = self.model.logit_scale.exp()
         loss = contrastive_loss(images, texts, scale, batch.groups)
@@ -181,7 +185,7 @@ class ClipRun:
         if self.teacher is None:
             return loss
         with torch.no_grad():
-            taught = torch.nn.functional.normalize(self.teacher.encode_image(batch.images), dim=-1)
+            taught = torch.nn.functional.normalize(self.teacher.encode_image(pictures), dim=-1)
         words = torch.nn.functional.normalize(texts, dim=-1)
         learned = torch.nn.functional.normalize(images, dim=-1)
         imitation = distillation_loss(scale * learned @ words.T, scale * taught @ words.T)

@@ -30,6 +30,7 @@ class ClipRecipe:
     weight_decay: float = 0.05
     warmup: float = 0.04  # share of the run
     class_weight: float = 0.5  # of the class-prompt loss against the contrastive one
+    autocast_dtype: str | None = None  # of the image tower: a ViT takes half the time in bfloat16
     seed: int = 0
 
     def size(self, vocabulary: int) -> ClipSize:
@@ -66,11 +67,13 @@ RECIPES: dict[str, ClipRecipe | AdapterRecipe] = {
     "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
-        vision_layers=6,
+        vision_layers=5,
         vision_width=128,
         patch_size=8,
         teacher="toybox-resnet",
+        steps=4_500,
         learning_rate=1.5e-3,
+        autocast_dtype="bfloat16",
     ),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

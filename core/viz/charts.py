@@ -26,6 +26,7 @@ MOST_NUMBERS = 144  # in a heat map; more cannot be read
 ROW_PIXELS = 44  # of a heat map
 SLANT_PIXELS = 4.4  # that a slanted character rises
 THUMBNAIL_PIXELS = 88
+GRID = "rgba(127,135,146,0.25)"
 GREY = "#7f8792"  # readable on white and on black
 
 
@@ -121,6 +122,7 @@ def _heat_figure(
 
 def styled(figure: "Figure", title: str, *, height: int) -> "Figure":
     """Make a figure readable on a light and on a dark page and from the last row."""
+    figure.update_xaxes(gridcolor=GRID).update_yaxes(gridcolor=GRID)
     return figure.update_layout(
         title={"text": escape(title), "font": {"size": FONT_PIXELS}, "x": 0.01, "y": 0.985, "yanchor": "top"},
         font={"size": FONT_PIXELS - 2, "color": GREY},

@@ -4,11 +4,12 @@ Legend: H height, W width, K bins, h and w of a coarse grid.
 """
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from core.results import DepthMap
 from core.viz.charts import styled
@@ -49,9 +50,10 @@ def bin_figure(
     """Return the probability of each distance word at one pixel, and where their mean lies."""
     import plotly.graph_objects as go
 
-    names = [f"{word}<br>{distance:g} m" for word, distance in zip(words, metres, strict=True)]
-    figure = go.Figure(go.Bar(x=names, y=shares, marker_color=[color_of(i) for i in range(len(names))]))
-    figure.update_yaxes(range=[0, 1], tickformat=".0%")
+    names = [f"{escape(word)} · {distance:g} m" for word, distance in zip(words, metres, strict=True)]
+    colors = [color_of(i) for i in range(len(names))]
+    figure = go.Figure(go.Bar(x=shares, y=names, orientation="h", marker_color=colors))
+    figure.update_xaxes(range=[0, 1], tickformat=".0%").update_yaxes(autorange="reversed")
     return styled(figure, title, height=HEIGHT)
 
 
@@ -78,9 +80,11 @@ def surface_figure(depth: DepthMap, *, title: str) -> "Figure":
 
 
 def marked(picture: UInt8[np.ndarray, "H W 3"], x: int, y: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Return the picture with a cross at a pixel."""
-    out, reach = picture.copy(), max(4, min(picture.shape[:2]) // 30)
-    height, width = picture.shape[:2]
-    out[y, max(0, x - reach) : min(width, x + reach + 1)] = rgb(MARK)
-    out[max(0, y - reach) : min(height, y + reach + 1), x] = rgb(MARK)
-    return out
+    """Return the picture with a cross at a pixel, edged in white so that it shows on anything."""
+    image = Image.fromarray(picture)
+    draw, side = ImageDraw.Draw(image), max(picture.shape[:2])
+    reach, thick = max(4, side // 25), 1 + side // 256
+    for color, more in (("white", 2), (rgb(MARK), 0)):
+        draw.line((x - reach - more / 2, y, x + reach + more / 2, y), fill=color, width=thick + more)
+        draw.line((x, y - reach - more / 2, x, y + reach + more / 2), fill=color, width=thick + more)
+    return np.asarray(image)

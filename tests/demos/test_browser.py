@@ -139,7 +139,7 @@ def test_every_lesson_answers(visit, scene):
 
 
 def test_keys_open_the_lessons(visit):
-    visit.page.keyboard.press("Alt+3")
+    visit.page.keyboard.press("Alt+Shift+3")
     expect(visit.page.locator("#prompts-button")).to_be_visible(timeout=PATIENCE)
 
 

@@ -7,8 +7,8 @@ import pytest
 from demos.errors import CHINESE, translate
 from tests.project import FILES, ROOT
 
-REACH_USERS = ("demos/", "core/zero_shot/", "core/backbones/")
-REACH_USERS_TOO = ("media", "prompts", "checkpoints", "hub", "device", "registry")
+REACH_USERS = ("demos/", "core/zero_shot/", "core/point_cloud/", "core/depth/", "core/backbones/")
+REACH_USERS_TOO = ("media", "media3d", "prompts", "checkpoints", "hub", "device", "registry")
 
 
 def sentence(node: ast.expr) -> str | None:

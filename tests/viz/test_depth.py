@@ -37,8 +37,8 @@ def test_a_response_is_drawn_in_blocks():
 
 def test_bins_are_named_with_their_distance():
     figure = viz.bin_figure(np.array([0.25, 0.75]), ["close", "far"], [1.0, 2.5], title="t")
-    assert figure.data[0].y.tolist() == [0.25, 0.75]
-    assert figure.data[0].x[1] == "far<br>2.5 m"
+    assert figure.data[0].x.tolist() == [0.25, 0.75]
+    assert figure.data[0].y[1] == "far · 2.5 m"
 
 
 def test_a_surface_has_holes_where_there_is_no_depth():
