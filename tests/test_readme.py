@@ -73,10 +73,15 @@ def test_a_tree_with_a_gap_is_found():
     assert clause_of("core/new.py", listed) == ""
 
 
+def tables(section: str) -> list[list[list[str]]]:
+    """Return the cells of every table in a section, line by line."""
+    blocks = re.findall(r"^\|.*\n(?:\|.*\n)+", readme_section(section), re.MULTILINE)
+    return [[[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()] for block in blocks]
+
+
 def rows(section: str) -> list[list[str]]:
     """Return the cells of the first table in a section, without its heading and rule."""
-    lines = [line for line in readme_section(section).splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return tables(section)[0][2:]
 
 
 def test_every_system_stands_in_the_readme():
@@ -85,19 +90,16 @@ def test_every_system_stands_in_the_readme():
 
 
 def test_the_figures_in_the_readme_are_those_of_the_cards():
-    found = cards()
-    header, *_ = [line for line in readme_section("Embedded networks").splitlines() if line.startswith("|")]
-    columns = [cell.strip().strip("`") for cell in header.strip("|").split("|")]
-    table = {row[0].strip("`"): dict(zip(columns, row, strict=True)) for row in rows("Embedded networks")}
-    assert sorted(table) == sorted(found)
-    for name, row in table.items():
-        figures = found[name]["metrics"] | {
-            "parameters": found[name]["parameters"],
-            "minutes": found[name]["minutes"],
-        }
-        for column in columns[1:]:
-            digits = len(row[column].partition(".")[2])
-            assert row[column] == f"{figures[column]:,.{digits}f}", (name, column)
+    found, shown = cards(), []
+    for header, _, *body in tables("Embedded networks"):
+        for row in body:
+            name = row[0].strip("`")
+            shown.append(name)
+            figures = found[name]["metrics"] | {key: found[name][key] for key in ("parameters", "minutes")}
+            for column, cell in zip((cell.strip("`") for cell in header[1:]), row[1:], strict=True):
+                digits = len(cell.partition(".")[2])
+                assert cell == f"{figures[column]:,.{digits}f}", (name, column)
+    assert sorted(shown) == sorted(found)
 
 
 def test_ci_runs_the_command_of_the_readme(tmp_path):

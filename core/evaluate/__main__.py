@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core import checkpoints
+from core import registry
 from core.evaluate.clip import evaluate_clip
 from core.evaluate.depthclip import evaluate_depthclip
 from core.evaluate.pointclip import evaluate_pointclip
@@ -53,13 +53,20 @@ def main() -> None:
 
 
 def write_card(system: str, name: str | None, figures: dict[str, Any]) -> None:
-    """Put the figures into the card beside a file of weights; ValueError for weights without one."""
-    weights = checkpoints.resolve(system, name)
-    card = weights.card()
-    if not card:
+    """Put the figures into the card of the weights that they measure; ValueError where there is none.
+
+    What a system trained on top of a CLIP has its own card beside the CLIP's: NAME-SYSTEM.json.
+    """
+    weights = registry.weights_card(system, name)
+    if weights.path is None:
         raise ValueError(f"{weights.name} has no card to write into.")
+    own = weights.path.with_suffix(".json")
+    path = own if registry.get(system).weights_system == system else own.with_name(f"{own.stem}-{system}.json")
+    if not path.exists():
+        raise ValueError(f"{weights.name} has no card to write into.")
+    card = json.loads(path.read_text())
     card["metrics"] = figures
-    weights.path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+    path.write_text(json.dumps(card, indent=1) + "\n")
 
 
 if __name__ == "__main__":

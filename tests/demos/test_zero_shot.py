@@ -7,7 +7,7 @@ from PIL import Image
 
 from core.world.picture import picture
 from demos import zero_shot, zero_shot_failures, zero_shot_lessons
-from demos.build_examples import answers
+from demos.build_examples import CHOSEN, answers
 from demos.examples import examples
 
 WEIGHTS = "toybox-resnet"
@@ -110,6 +110,12 @@ def test_the_shipped_answers_are_what_the_embedded_model_says():
     stored = {example.path.name: example.ranking.cosines for example in examples()}
     for row in answers()["answers"]:
         assert stored[row["file"]] == pytest.approx(row["cosines"], abs=2e-3)
+
+
+def test_the_shipped_answers_are_right():
+    assert {example.path.name: example.ranking.best for example in examples()} == {
+        chosen.file: chosen.true for chosen in CHOSEN
+    }
 
 
 def test_a_stored_answer_fills_the_tab_without_a_model(monkeypatch):
