@@ -13,14 +13,17 @@ from demos.text import t
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEYS = """
-() => document.addEventListener("keydown", (event) => {
+() => {
+document.body.dataset.keys = "ready";
+document.addEventListener("keydown", (event) => {
   if (!event.altKey || !/^(Digit[1-9]|KeyR)$/.test(event.code)) return;
   const seen = (selector) => [...document.querySelectorAll(selector)].find((found) => found.offsetParent !== null);
   const tabs = seen(event.shiftKey ? ".lessons" : "#tasks")?.querySelector("[role=tablist]");
   const wanted = event.code === "KeyR" ? seen("button.run")
     : tabs?.querySelectorAll("button[role=tab]")[Number(event.code.slice(5)) - 1];
   if (wanted) { wanted.click(); wanted.focus(); event.preventDefault(); }
-})
+});
+}
 """
 
 
@@ -29,11 +32,13 @@ def build() -> gr.Blocks:
     with gr.Blocks(title="The CLIP Family", fill_width=True, delete_cache=(600, 3600)) as demo:
         language = gr.State("en")
         gr.Markdown(t("heading"), elem_id="title")
-        with gr.Tabs(elem_id="tasks"):
+        built = {}
+        with gr.Tabs(elem_id="tasks") as tabs:
             for tab in TABS:
                 with gr.Tab(t(tab.ID.replace("-", "_")), id=tab.ID):
-                    tab.build(language)
+                    built[tab.ID] = tab.build(language)
         gr.Markdown(t("keys"), elem_id="keys")
+        shell.connect(demo, tabs, language, built)
         demo.load(shell.read_language, None, language, show_progress="hidden", api_visibility="private")
     return demo.queue(max_size=32, api_open=False, default_concurrency_limit=4)
 

@@ -14,7 +14,7 @@ from core.viz import depth as viz
 from demos import depth_lessons as lessons
 from demos.depth_kept import SYSTEM, Kept, Scene, check_counts, shrunk, split_bins, split_words, true_bins
 from demos.depth_lessons import MOST_SEED, THUMBNAIL_PIXELS
-from demos.shell import MODEL, QUIET, Stopwatch, badge, guarded, load, model_picker, note, picture_input
+from demos.shell import MODEL, QUIET, Built, Stopwatch, badge, guarded, load, model_picker, note, picture_input
 from demos.text import say, t
 
 ID = "depth"
@@ -34,7 +34,7 @@ HEIGHT = 230
 SURE = 0.99  # a word with more than this has a place for itself
 
 
-def build(language: gr.State) -> None:
+def build(language: gr.State) -> Built:
     """Lay the tab out and connect it."""
     kept, scene, pixel = gr.State(None), gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
@@ -83,6 +83,7 @@ def build(language: gr.State) -> None:
     kept.change(show_pixel, [kept, pixel, language], [shown["point"], shown["bins"]], **QUIET)
     kept.change(show_responses, [kept, language], responses, **quiet)
     language.change(lambda language: note(say(language, "depth_nothing_yet")), language, said, **QUIET)
+    return Built(picture=asked["picture"])
 
 
 def draw_scene(seed: float | None, language: str) -> tuple[np.ndarray, Scene, str]:

@@ -14,7 +14,7 @@ from core.viz import charts, overlay
 from core.viz.cloud import cloud_figure
 from demos import point_cloud_lessons as lessons
 from demos.point_cloud_lessons import SYSTEM, Asked
-from demos.shell import MODEL, QUIET, Stopwatch, badge, guarded, model_picker, note
+from demos.shell import MODEL, QUIET, Built, Stopwatch, badge, guarded, model_picker, note
 from demos.text import say, t
 
 ID = "point-cloud"
@@ -43,7 +43,7 @@ class Answer:
     code: str  # that makes the scores
 
 
-def build(language: gr.State) -> None:
+def build(language: gr.State) -> Built:
     """Lay the tab out and connect it."""
     answer = gr.State(None)
     with gr.Row(equal_height=False):
@@ -71,6 +71,7 @@ def build(language: gr.State) -> None:
     weighed = {"fn": reweigh, "inputs": [answer, language, *sliders], "outputs": [results[3], code]}
     answer.change(equal_weights, answer, sliders, **QUIET).then(**weighed, **QUIET)
     gr.on([*(slider.input for slider in sliders), language.change], **weighed, trigger_mode="always_last", **QUIET)
+    return Built()
 
 
 def asking(function: Callable[[Asked], Any]) -> Callable[..., Any]:

@@ -54,6 +54,38 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """What a tab hands to the page: the picture that follows the user, and how an address fills the tab in."""
+
+    picture: gr.Image | None = None
+    open_link: Callable[..., Any] | None = None  # of language and request, to values for `linked`
+    linked: tuple[Any, ...] = ()
+
+
+def connect(demo: gr.Blocks, tabs: gr.Tabs, language: gr.State, built: dict[str, Built]) -> None:
+    """Let an address choose tab and content, and an uploaded picture follow its user from tab to tab."""
+
+    def open_tab(request: gr.Request) -> Any:
+        asked = request.query_params.get("tab")
+        return gr.Tabs(selected=asked) if asked in built else gr.skip()
+
+    demo.load(open_tab, None, tabs, **QUIET)
+    for tab in built.values():
+        if tab.open_link is not None:
+            demo.load(tab.open_link, language, list(tab.linked), **QUIET)
+    pictures = [tab.picture for tab in built.values() if tab.picture is not None]
+    for picture in pictures:
+        others = [other for other in pictures if other is not picture]
+        if others:
+            picture.upload(functools.partial(_copies, len(others)), picture, others, **QUIET)
+
+
+def _copies(count: int, path: Any) -> Any:
+    """Return a value for each of `count` outputs; one output takes it bare."""
+    return path if count == 1 else [path] * count
+
+
 @dataclass
 class Stopwatch:
     """Times one answer and names its cost."""
@@ -73,6 +105,10 @@ class Stopwatch:
             model=model.weights,
             licence=model.licence,
         )
+
+    def badge(self, model: Any, language: str) -> str:
+        """Return the cost so far as HTML."""
+        return badge(self.cost(model), language)
 
 
 def badge(cost: Cost, language: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -13,7 +14,7 @@ from core.results import Ranking
 from core.viz import charts
 from demos import zero_shot_lessons as lessons
 from demos.examples import TEMPLATE_SET, examples
-from demos.shell import MODEL, QUIET, Stopwatch, badge, guarded, load, model_picker, note, picture_input
+from demos.shell import MODEL, QUIET, Built, Stopwatch, badge, guarded, load, model_picker, note, picture_input
 from demos.text import say, t
 
 ID = "zero-shot"
@@ -25,7 +26,7 @@ HEIGHT = 250
 MOST_WORDS, LONGEST_WORD = 10, 40  # named in a remark
 
 
-def build(language: gr.State) -> None:
+def build(language: gr.State) -> Built:
     """Lay the tab out and connect it."""
     answer = gr.State(None)  # the Ranking on show, so that sliders need no model
     templates = _template_editor()
@@ -43,7 +44,7 @@ def build(language: gr.State) -> None:
             said = shown["said"]
             inputs = lessons.Inputs(picture, labels, templates, weights, language, shown["none"])
             lessons.build(inputs, lessons.Outputs(answer, shown["bars"], said, shown["cost"]))
-    asked = [picture, labels, templates, weights, language, shown["none"], shown["temperature"]]
+    asked = [picture, labels, templates, weights, language, shown["none"], shown["temperature"], shown["guess"]]
     results = [answer, shown["bars"], said, shown["cost"]]
     gr.on(
         [classify.click, labels.submit],
@@ -64,7 +65,22 @@ def build(language: gr.State) -> None:
         **MODEL,
     )
     gallery.select(_stored, language, [picture, labels, *results], **QUIET)
-    scene["draw"].click(draw_scene, [scene["seed"], scene["look"], language], [picture, shown["said"]], **QUIET)
+    drawn = [scene["seed"], scene["look"], picture, shown["said"]]
+    scene["draw"].click(draw_scene, [scene["seed"], scene["look"], language], drawn[2:], **QUIET)
+    return Built(picture=picture, open_link=open_link, linked=(*drawn, labels))
+
+
+@guarded
+def open_link(language: str, request: gr.Request) -> tuple[Any, ...]:
+    """Return seed, look, picture, truth and labels as the page's address asks: ?scene=3&look=photo&labels=dog,cat."""
+    asked = dict(request.query_params)
+    labels = asked.get("labels") or gr.skip()
+    if "scene" not in asked:
+        return *(gr.skip(),) * 4, labels
+    if not asked["scene"].isdecimal():
+        raise ValueError("Give the scene a number, for example 3.")
+    seed, look = int(asked["scene"]), asked.get("look", LOOKS[0])
+    return seed, look, *draw_scene(seed, look if look in LOOKS else LOOKS[0], language), labels
 
 
 @guarded
@@ -78,11 +94,21 @@ def draw_scene(seed: float | None, look: str, language: str) -> tuple[Any, str]:
         raise ValueError("Give the scene a number, for example 3.")
     view = picture(int(seed), TOYBOX_PIXELS)
     true = "; ".join(sentences(view)[:8])
-    return view_as(view, look), note(say(language, "truth", sentences=true))
+    link = f"?{urlencode({'tab': ID, 'scene': int(seed), 'look': look})}"
+    words = escape(say(language, "link"))
+    said = note(say(language, "truth", sentences=true)) + f'<p class="cost"><a href="{escape(link)}">{words}</a></p>'
+    return view_as(view, look), said
 
 
 def answer_question(
-    source: Any, labels: str, templates: str, weights: str, language: str, none: bool, temperature: float
+    source: Any,
+    labels: str,
+    templates: str,
+    weights: str,
+    language: str,
+    none: bool,
+    temperature: float,
+    guess: bool = False,
 ) -> tuple[Ranking, str, str, str]:
     """Return the ranking, its bars, what there is to say about it, and its cost."""
     picture = media.read_image(source)
@@ -99,16 +125,24 @@ def answer_question(
         said += note(say(language, "unseen_words", words=_few(unseen)))
     if cut := model.too_long(asked, templates=kept):
         said += note(say(language, "cut_labels", labels=_few(cut)))
-    return ranking, show(ranking, temperature, language), said, cost
+    return ranking, show(ranking, temperature, language, guess), said, cost
 
 
 def add_label(
-    extra: str, source: Any, labels: str, templates: str, weights: str, language: str, none: bool, temperature: float
+    extra: str,
+    source: Any,
+    labels: str,
+    templates: str,
+    weights: str,
+    language: str,
+    none: bool,
+    temperature: float,
+    guess: bool = False,
 ) -> tuple[str, Ranking, str, str, str]:
     """Ask with one more label, and say what that did to the best one; returns the new labels first."""
     if not extra.strip():
         raise ValueError("Write the label to add.")
-    rest = (templates, weights, language, none, temperature)
+    rest = (templates, weights, language, none, temperature, guess)
     before = answer_question(source, labels, *rest)[0]
     longer = f"{labels}, {extra.strip()}"
     after, table, _, cost = answer_question(source, longer, *rest)
@@ -117,8 +151,11 @@ def add_label(
     return longer, after, table, note(words), cost
 
 
-def show(ranking: Ranking | None, temperature: float, language: str) -> str:
-    """Return a ranking as bars with the rule that made the probabilities, without any forward pass."""
+def show(ranking: Ranking | None, temperature: float, language: str, guess: bool = False) -> str:
+    """Return a ranking as bars with the rule that made the probabilities, without any forward pass.
+
+    `guess` folds them away under a line that opens them: the class says first what it expects.
+    """
     if ranking is None:
         return note(say(language, "nothing_yet"))
     share = "head_probability" if ranking.kind == "softmax" else "head_sigmoid"
@@ -132,7 +169,9 @@ def show(ranking: Ranking | None, temperature: float, language: str) -> str:
         rule=say(language, f"rule_{ranking.kind}", count=len(ranking.labels)),
     )
     table = charts.bars(ranking, temperature=temperature, headings=headings)
-    return f'{table}<p class="cost">{escape(rule)}</p>'
+    shown = f'{table}<p class="cost">{escape(rule)}</p>'
+    question = escape(say(language, "reveal"))
+    return f"<details><summary>{question}</summary>{shown}</details>" if guess else shown
 
 
 def _few(words: Sequence[str]) -> str:
@@ -161,13 +200,15 @@ def _answer_outputs(answer: gr.State, language: gr.State) -> dict[str, Any]:
     with gr.Row():
         temperature = gr.Slider(0.1, 10, value=1, step=0.1, label=t("temperature"), elem_id="temperature", scale=3)
         none = gr.Checkbox(label=t("none_of_these"), elem_id="none", scale=2)
+        guess = gr.Checkbox(label=t("guess_first"), elem_id="guess", scale=2)
     with gr.Row():
         extra = gr.Textbox("", label=t("distractor"), scale=3, elem_id="extra")
         add = gr.Button(t("add"), size="sm", scale=2, elem_classes="low", elem_id="add")
     curve_button = gr.Button(t("score_curve"), size="sm", elem_id="curve-button")
     curve = gr.Plot(visible=False, show_label=False, elem_id="curve")
-    temperature.change(show, [answer, temperature, language], bars, trigger_mode="always_last", **QUIET)
-    language.change(show, [answer, temperature, language], bars, **QUIET)
+    asked = [answer, temperature, language, guess]
+    gr.on([temperature.change, guess.change], show, asked, bars, trigger_mode="always_last", **QUIET)
+    language.change(show, asked, bars, **QUIET)
     curve_button.click(guarded(_curve), [answer, temperature, language], curve, **QUIET)
     return {
         "bars": bars,
@@ -175,6 +216,7 @@ def _answer_outputs(answer: gr.State, language: gr.State) -> dict[str, Any]:
         "cost": cost,
         "temperature": temperature,
         "none": none,
+        "guess": guess,
         "extra": extra,
         "add": add,
     }

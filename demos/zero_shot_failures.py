@@ -10,7 +10,7 @@ import numpy as np
 from core import media
 from core.prompts import check_templates, parse_labels
 from core.viz import charts, overlay
-from demos.shell import MODEL, guarded, load, note
+from demos.shell import MODEL, Stopwatch, guarded, load, note
 from demos.text import say, t
 
 if TYPE_CHECKING:
@@ -192,8 +192,10 @@ def _runner(name: str) -> Callable[..., tuple[np.ndarray, str, str]]:
             word=word,
             language=language,
         )
+        watch = Stopwatch.start()
         used, ranking, words = FAILURES[name](asked)
+        cost = watch.badge(asked.model, language)
         headings = tuple(say(language, key) for key in ("head_label", "head_probability", "head_cosine", "head_logit"))
-        return used, charts.bars(ranking, headings=headings, most=6), note(words)
+        return used, charts.bars(ranking, headings=headings, most=6), note(words) + cost
 
     return run

@@ -18,7 +18,7 @@ from core.viz import charts, overlay
 from demos import zero_shot_failures as failures
 from demos.errors import translate
 from demos.examples import TEMPLATE_SET
-from demos.shell import MODEL, QUIET, guarded, load, note
+from demos.shell import MODEL, QUIET, Stopwatch, guarded, load, note
 from demos.text import say, t
 
 SYSTEM = "clip"
@@ -76,10 +76,13 @@ def build(inputs: Inputs, outputs: Outputs) -> None:
     gr.on([refresh.click, outputs.answer.change], guarded(as_python), asked, code, **QUIET)
 
 
-def heat_maps(source: Any, labels: str, templates: str, weights: str, language: str) -> list[tuple[np.ndarray, str]]:
-    """Return what the network sees, twice, then for the best labels the gradient map and the occlusion map."""
+def heat_maps(
+    source: Any, labels: str, templates: str, weights: str, language: str
+) -> tuple[list[tuple[np.ndarray, str]], str]:
+    """Return what the network sees, twice, then the gradient and occlusion maps of the best labels; and the cost."""
     picture = _shrunk(media.read_image(source))
     model = load(SYSTEM, weights)
+    watch = Stopwatch.start()
     kept = check_templates(templates.splitlines())
     ranking = model.rank(picture, parse_labels(labels), templates=kept)
     best = [ranking.labels[int(i)] for i in ranking.order()[:MOST_MAPS]]
@@ -92,33 +95,41 @@ def heat_maps(source: Any, labels: str, templates: str, weights: str, language: 
     }
     for index, label in enumerate(best):
         shown += [(overlay.heat(picture, maps[method][index]), f"{label}: {say(language, method)}") for method in maps]
-    return shown
+    return shown, watch.badge(model, language)
 
 
-def each_prompt(source: Any, labels: str, templates: str, weights: str, language: str) -> Any:
-    """Return the cosine of each template filled with each label, as a figure."""
+def each_prompt(source: Any, labels: str, templates: str, weights: str, language: str) -> tuple[Any, str]:
+    """Return the cosine of each template filled with each label, as a figure; and the cost."""
     picture, asked = media.read_image(source), parse_labels(labels)
     kept = check_templates(templates.splitlines())
-    cosines = load(SYSTEM, weights).prompt_cosines(picture, asked, kept)
+    model = load(SYSTEM, weights)
+    watch = Stopwatch.start()
+    cosines = model.prompt_cosines(picture, asked, kept)
+    cost = watch.badge(model, language)
     figure = charts.label_figure(cosines.T, asked, kept, title=say(language, "prompt_title"))
-    return gr.update(value=figure, visible=True)
+    return gr.update(value=figure, visible=True), cost
 
 
-def each_set(source: Any, labels: str, templates: str, weights: str, language: str) -> Any:
-    """Return the probability of each label under each known set of templates and under the user's, as a figure."""
+def each_set(source: Any, labels: str, templates: str, weights: str, language: str) -> tuple[Any, str]:
+    """Return the probability of each label under each set of templates, the user's too, as a figure; and the cost."""
     picture, asked = media.read_image(source), parse_labels(labels)
     sets = TEMPLATES | {say(language, "own_set"): check_templates(templates.splitlines())}
     model = load(SYSTEM, weights)
+    watch = Stopwatch.start()
     shares = np.stack([model.rank(picture, asked, templates=kept).probabilities() for kept in sets.values()])
+    cost = watch.badge(model, language)
     names = [f"{name} ({len(kept)})" for name, kept in sets.items()]
     figure = charts.label_figure(shares, asked, names, title=say(language, "set_title"), percent=True)
-    return gr.update(value=figure, visible=True)
+    return gr.update(value=figure, visible=True), cost
 
 
 def compare_all(files: list[str] | None, captions: str, count: float, weights: str, language: str) -> tuple[Any, str]:
     """Return the matrix of pictures against captions, and the loss of that batch in words."""
     pictures, texts = _own_pairs(files, captions) if files else _toybox_pairs(int(count))
-    matrix = load(SYSTEM, weights).pair_matrix(pictures, texts)
+    model = load(SYSTEM, weights)
+    watch = Stopwatch.start()
+    matrix = model.pair_matrix(pictures, texts)
+    cost = watch.badge(model, language)
     figure = charts.pair_figure(matrix, pictures, title=say(language, "matrix_title"))
     if matrix.loss is None:
         words = say(language, "matrix_unequal", count=len(pictures), captions=len(texts))
@@ -126,7 +137,7 @@ def compare_all(files: list[str] | None, captions: str, count: float, weights: s
         right = int((matrix.cosines.argmax(1) == np.arange(len(pictures))).sum())
         chance = float(np.log(len(pictures)))
         words = say(language, "matrix_loss", loss=matrix.loss, chance=chance, right=right, count=len(pictures))
-    return gr.update(value=figure, visible=True), note(words)
+    return gr.update(value=figure, visible=True), note(words) + cost
 
 
 def classify_many(
@@ -140,7 +151,7 @@ def classify_many(
     """Return a table with the best label for each picture, a CSV file with every score, and how long it took."""
     asked, kept = parse_labels(labels), check_templates(templates.splitlines())
     model = load(SYSTEM, weights)
-    started = time.perf_counter()
+    watch, started = Stopwatch.start(), time.perf_counter()
     failed: list[tuple[str, str]] = []
     names: list[str] = []
 
@@ -172,7 +183,7 @@ def classify_many(
         rate=(len(rows) - len(failed)) / seconds,
         failed=len(failed),
     )
-    return rows, _write_csv(scores), note(words)
+    return rows, _write_csv(scores), note(words) + watch.badge(model, language)
 
 
 def asked_labels(labels: str, none: bool) -> tuple[str, ...]:
@@ -198,7 +209,8 @@ def _build_look(inputs: Inputs) -> None:
     gr.Markdown(t("look_note"))
     button = gr.Button(t("explain"), variant="primary", elem_id="look-button")
     maps = gr.Gallery(columns=2, object_fit="contain", height=560, show_label=False, elem_id="maps")
-    button.click(guarded(heat_maps), inputs.all(), maps, api_name="heat_maps", **MODEL)
+    cost = gr.HTML(padding=False)
+    button.click(guarded(heat_maps), inputs.all(), [maps, cost], api_name="heat_maps", **MODEL)
 
 
 def _build_prompts(inputs: Inputs) -> None:
@@ -208,9 +220,10 @@ def _build_prompts(inputs: Inputs) -> None:
         sets = gr.Button(t("each_set"), variant="primary", min_width=160, elem_id="sets-button")
         button = gr.Button(t("each_prompt"), min_width=160, elem_id="prompts-button")
     figure = gr.Plot(visible=False, show_label=False, elem_id="prompt-figure")
+    shown = [figure, gr.HTML(padding=False)]
     chosen.change(lambda name: "\n".join(TEMPLATES[name]), chosen, inputs.templates, **QUIET)
-    button.click(guarded(each_prompt), inputs.all(), figure, api_name="prompt_scores", **MODEL)
-    sets.click(guarded(each_set), inputs.all(), figure, api_name="prompt_sets", **MODEL)
+    button.click(guarded(each_prompt), inputs.all(), shown, api_name="prompt_scores", **MODEL)
+    sets.click(guarded(each_set), inputs.all(), shown, api_name="prompt_sets", **MODEL)
 
 
 def _build_matrix(inputs: Inputs) -> None:

@@ -51,6 +51,7 @@ class Visit:
         self.page.route("**/*", self._route)
         self.page.goto(address)
         expect(self.page.locator("#classify")).to_be_visible(timeout=PATIENCE)
+        self.page.wait_for_selector("body[data-keys]", timeout=PATIENCE)
 
     def _note(self, kind: str, text: str) -> None:
         if kind == "error" and not HARMLESS.search(text):
@@ -136,6 +137,20 @@ def test_every_lesson_answers(visit, scene):
         before = page.locator("#fail-said").inner_text()
         page.click(f"#fail-{name}")
         expect(page.locator("#fail-said")).not_to_have_text(before or "-", timeout=PATIENCE)
+
+
+def test_an_address_opens_a_tab_and_a_scene(browser, address):
+    visit = Visit(browser, f"{address}?tab=zero-shot&scene=12&look=silhouette&labels=car,tree")
+    expect(visit.page.locator("#picture img")).to_be_visible(timeout=PATIENCE)
+    expect(visit.page.locator("#seed input")).to_have_value("12")
+    expect(visit.page.locator("#labels textarea")).to_have_value("car,tree")
+    visit.close()
+
+
+def test_a_picture_follows_its_user_to_the_depth_tab(visit, scene):
+    upload(visit.page, scene)
+    visit.page.keyboard.press("Alt+3")
+    expect(visit.page.locator("#depth-picture img")).to_be_visible(timeout=PATIENCE)
 
 
 def test_keys_open_the_lessons(visit):

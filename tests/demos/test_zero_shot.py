@@ -65,6 +65,13 @@ def test_one_label_and_a_long_one_get_a_remark(scene):
     assert len(said) < 300
 
 
+def test_an_answer_can_be_folded_away_until_the_class_has_guessed(scene):
+    ranking = ask(scene)[0]
+    folded = zero_shot.show(ranking, 1.0, "en", True)
+    assert folded.startswith("<details><summary>What do you expect?")
+    assert zero_shot.show(ranking, 1.0, "en") in folded
+
+
 def test_the_temperature_needs_no_model(scene, monkeypatch):
     ranking = ask(scene)[0]
     monkeypatch.setattr("demos.zero_shot.load", None)
@@ -144,19 +151,20 @@ def test_the_crop_that_loses_the_picture_is_marked(scene):
 
 
 def test_heat_maps_come_in_pairs_after_the_crop(scene):
-    shown = zero_shot_lessons.heat_maps(scene, "car, tree", TEMPLATE, WEIGHTS, "en")
+    shown, cost = zero_shot_lessons.heat_maps(scene, "car, tree", TEMPLATE, WEIGHTS, "en")
+    assert "toybox-resnet" in cost
     assert len(shown) == 2 + 2 * 2
     assert shown[2][1].endswith("gradient")
     assert shown[3][1].endswith("occlusion")
 
 
 def test_each_prompt_has_its_own_score(scene):
-    figure = zero_shot_lessons.each_prompt(scene, "car, tree", "{}\n" + TEMPLATE, WEIGHTS, "en")["value"]
+    figure = zero_shot_lessons.each_prompt(scene, "car, tree", "{}\n" + TEMPLATE, WEIGHTS, "en")[0]["value"]
     assert np.shape(figure.data[0].z) == (2, 2)
 
 
 def test_the_sets_of_prompts_are_compared_with_the_users_own(scene):
-    figure = zero_shot_lessons.each_set(scene, "car, tree", "a {}\nthe {}", WEIGHTS, "en")["value"]
+    figure = zero_shot_lessons.each_set(scene, "car, tree", "a {}\nthe {}", WEIGHTS, "en")[0]["value"]
     assert np.array(figure.data[0].z).sum(1) == pytest.approx(np.ones(5), abs=1e-5)
     assert figure.layout.yaxis.ticktext[-1] == "yours (2)"
 
