@@ -51,6 +51,7 @@ def evaluate_clip(arguments: argparse.Namespace) -> dict[str, Any]:
     found["toy_top1_by_prompt"] = _by_prompt(model, pictures, names)
     found["toy_top1_by_look"] = _by_look(model, seen[: max(1, size // 4)])
     found |= _weak_spots(model, first, max(20, size // 4))
+    found["pointing"] = _pointing(model, seen[: max(1, size // 10)])
     found["chance"] = {
         "toy_top1": 1 / len(CATEGORIES),
         "toy_heldout_top1": 1 / len(PAIR_LABELS),
@@ -136,6 +137,21 @@ def _by_look(model: Any, views: Sequence[View]) -> dict[str, float]:
         )
         for look in LOOKS
     }
+
+
+def _pointing(model: Any, views: Sequence[View]) -> dict[str, float]:
+    """Return how often the heat map of the true label is highest on the thing itself, and what a random pixel gives.
+
+    The pointing game of Zhang et al. 2018, Top-down Neural Attention by Excitation Backprop, IJCV.
+    """
+    hits: dict[str, list[float]] = {"gradient": [], "occlusion": [], "chance": []}
+    for view in views:
+        mask = view.instances.ids >= 0
+        hits["chance"].append(float(mask.mean()))
+        for method in ("gradient", "occlusion"):
+            values = model.heat_maps(view.rgb, [_category(view)], templates=ONE_TEMPLATE, method=method)[0].values
+            hits[method].append(float(mask.flat[int(values.argmax())]))
+    return {name: round(float(np.mean(shares)), 4) for name, shares in hits.items()}
 
 
 def _weak_spots(model: Any, first: int, count: int) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Where did it look: from a cosine back to pixels.
 
-Grad-CAM (Selvaraju et al. 2017, Eq. 1 and 2) on a ResNet's last stage; relevance through attention (Chefer et al. 2021,
-Generic Attention-model Explainability, Eq. 5 and 6) on a ViT; occlusion (Zeiler and Fergus 2014, Sec. 4.2) as the check
-that trusts no gradient. All work on the network's input and are laid back over the part of the picture it saw.
+LayerCAM (Jiang et al. 2021, Exploring Hierarchical Class Activation Maps for Localization, IEEE TIP 30) on a ResNet:
+unlike Grad-CAM it also works on earlier stages, and `python -m core.evaluate clip` measures how often it points at the
+thing. Relevance through attention (Chefer et al. 2021, Generic Attention-model Explainability, Eq. 5 and 6) on a ViT.
+Occlusion (Zeiler and Fergus 2014, Sec. 4.2) is the check that trusts no gradient. All work on the network's input and
+are laid back over the part of the picture it saw.
 
 Legend: L labels, D embedding size, G side of the feature grid, P tokens, A attention heads, S side of the input.
 """
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from core.backbones.clip import ClipBackbone
 
+LEAST_GRID = 7  # a side, as the last stage of an RN50 has at 224 pixels; that of a 64-pixel ResNet has 2
 COVER_SHARE = 0.25  # side of the grey square against the input's
 COVER_STEPS = 12  # places of the square along each side
 COVER_BATCH = 48
@@ -28,11 +31,11 @@ Attribute = Callable[[ClipBackbone, UInt8[np.ndarray, "H W 3"], Float[Tensor, "L
 def gradient_maps(
     backbone: ClipBackbone, image: UInt8[np.ndarray, "H W 3"], texts: Float[Tensor, "L D"]
 ) -> Float[np.ndarray, "L H W"]:
-    """Return Grad-CAM or attention relevance for each text, 0 and up, at the picture's size."""
+    """Return LayerCAM or attention relevance for each text, 0 and up, at the picture's size."""
     visual = backbone.model.visual
     inputs = backbone.preprocess(image)[None].to(backbone.device.torch_device())
     if hasattr(visual, "layer4"):
-        small = _grad_cam(visual, inputs, texts)
+        small = _layer_cam(visual, inputs, texts)
     elif hasattr(getattr(visual, "transformer", None), "resblocks"):
         small = _attention_relevance(visual, inputs, texts)
     else:
@@ -60,14 +63,16 @@ def occlusion_maps(
 METHODS: dict[str, Attribute] = {"gradient": gradient_maps, "occlusion": occlusion_maps}
 
 
-def _grad_cam(visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]) -> Float[Tensor, "L G G"]:
+def _layer_cam(visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]) -> Float[Tensor, "L G G"]:
+    """Weigh each place and channel of the deepest stage with enough places by its own positive gradient."""
     with torch.enable_grad():
-        x = visual.layer3(visual.layer2(visual.layer1(visual.stem(inputs))))
-        features = visual.layer4(x).requires_grad_()  # (1, C, G, G)
-        cosines = _cosines(visual.attnpool(features), texts)
+        features, stages = visual.stem(inputs), [visual.layer1, visual.layer2, visual.layer3, visual.layer4]
+        while stages and (deeper := stages[0](features)).shape[-1] >= LEAST_GRID:
+            features, stages = deeper, stages[1:]
+        features.requires_grad_()  # (1, C, G, G)
+        cosines = _cosines(visual.attnpool(nn.Sequential(*stages)(features)), texts)
         gradients = [torch.autograd.grad(cosine, features, retain_graph=True)[0] for cosine in cosines]
-    weights = [gradient.mean((2, 3), keepdim=True) for gradient in gradients]  # Eq. 1
-    return torch.stack([(weight * features).sum(1)[0].clamp(min=0).detach() for weight in weights])  # Eq. 2
+    return torch.stack([(gradient.clamp(min=0) * features).sum(1)[0].clamp(min=0).detach() for gradient in gradients])
 
 
 def _attention_relevance(visual: nn.Module, inputs: Tensor, texts: Float[Tensor, "L D"]) -> Float[Tensor, "L G G"]:

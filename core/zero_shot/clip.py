@@ -115,7 +115,7 @@ class ZeroShotClip:
     ) -> tuple[HeatMap, ...]:
         """Return where each label's score came from, at the picture's size; 0 outside what the network saw.
 
-        `method` is 'gradient' (Grad-CAM for a ResNet, relevance through attention for a ViT) or 'occlusion' (how far
+        `method` is 'gradient' (LayerCAM for a ResNet, relevance through attention for a ViT) or 'occlusion' (how far
         the cosine falls when a grey square covers the place). Raises ValueError for another one.
         """
         if method not in METHODS:

@@ -28,6 +28,7 @@ def test_every_figure_is_a_share_and_comes_with_its_chance(asked):
     for name in ("toy_top1", "toy_heldout_top1", "color_top1", "photo_top1", "negation_top1", "counting_top1"):
         assert 0 <= found[name] <= 1, name
     assert found["chance"]["toy_top1"] == 1 / 24
+    assert {"gradient", "occlusion", "chance"} == set(found["pointing"])
     low, high = found["toy_top1_interval"]
     assert low <= found["toy_top1"] <= high
 

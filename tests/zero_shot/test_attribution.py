@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.zero_shot.attribution import _attend, _lay_back
+from core.zero_shot.attribution import LEAST_GRID, _attend, _lay_back, _layer_cam
 from tests.tiny import RESNET, VIT, tiny_clip
 
 PICTURE = np.random.default_rng(2).integers(0, 256, (48, 96, 3), np.uint8)
@@ -20,7 +20,7 @@ def test_a_map_has_the_pictures_size_and_is_empty_outside_the_crop(size, method)
         assert found.values.shape == PICTURE.shape[:2]
         assert not found.values[:, : x0 - 1].any()
         assert not found.values[:, x1 + 1 :].any()
-    assert any(found.values[:, x0:x1].any() for found in maps)  # Grad-CAM may clamp single ones to nothing
+    assert any(found.values[:, x0:x1].any() for found in maps)  # LayerCAM may clamp single ones to nothing
 
 
 def test_occlusion_finds_the_only_thing_there_is():
@@ -65,3 +65,12 @@ def test_the_corner_of_a_map_lands_in_the_corner_of_the_crop():
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="wanted one of gradient, occlusion"):
         tiny_clip().heat_maps(PICTURE, ["dog"], method="magic")
+
+
+def test_a_resnets_map_comes_from_the_deepest_stage_with_enough_places():
+    visual = tiny_clip(RESNET).backbone.model.visual
+    inputs, texts = torch.randn(1, 3, visual.image_size, visual.image_size), torch.eye(2, RESNET.embed_dim)
+    small = _layer_cam(visual, inputs, texts)
+    sides = [visual.image_size // stride for stride in (4, 8, 16, 32)]  # stem and first stage, second, third, fourth
+    assert small.shape[-1] == min(side for side in sides if side >= LEAST_GRID)
+    assert (small >= 0).all()
