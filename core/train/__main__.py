@@ -47,6 +47,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words = ["python -m core.train", arguments.recipe]
     words += [f"--minutes {arguments.minutes:g}"] if arguments.minutes is not None else []
     words += [f"--steps {arguments.steps}"] if arguments.steps is not None else []
+    words += ["--resume"] if arguments.resume else []
     words += [f"--data {Path(arguments.data).name}"] if arguments.data else []
     return " ".join(words)
 
