@@ -7,9 +7,7 @@ chosen by the test set: the last one counts.
 Legend: B clouds, V views, C size of a feature, K classes.
 """
 
-import dataclasses
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +79,14 @@ class AdapterRun:
 
     def export(self) -> Path:
         """Write the adapter with its card."""
-        card = {
-            "name": self.recipe.checkpoint,
-            "licence": "Apache-2.0",
-            "command": self.command,
-            "recipe": dataclasses.asdict(self.recipe),
-            "samples": self.step * self.recipe.batch,
-            "minutes": round(self.seconds / 60, 1),
-            "threads": torch.get_num_threads(),
-            "date": date.today().isoformat(),
-            "parameters": sum(value.numel() for value in self.model.parameters()),
-            "metrics": {},
-            "curve": self.folder.lines(),
-        }
-        return self.folder.export(self.recipe.checkpoint, self.model.state_dict(), card)
+        return self.folder.export(
+            self.model,
+            self.recipe,
+            command=self.command,
+            samples=self.step * self.recipe.batch,
+            seconds=self.seconds,
+            curve=self.folder.lines(),
+        )
 
     def _step(self, progress: float) -> float:
         rate = self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * progress)))

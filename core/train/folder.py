@@ -1,14 +1,17 @@
 """The folder of a run: a log that can be watched, and a checkpoint that a kill cannot spoil."""
 
+import dataclasses
 import json
 import logging
 import os
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 log = logging.getLogger(__name__)
@@ -57,10 +60,35 @@ class RunFolder:
         log.info("going on from step %d", state["step"])
         return state["step"], state["seconds"]
 
-    def export(self, name: str, tensors: dict[str, Tensor], card: dict[str, Any]) -> Path:
-        """Write fp16 weights as safetensors with their card beside them."""
-        path = self.path / f"{name}.safetensors"
+    def export(
+        self,
+        model: nn.Module,
+        recipe: Any,
+        *,
+        command: str,
+        samples: int,
+        seconds: float,
+        curve: Sequence[dict[str, Any]],
+        **more: Any,
+    ) -> Path:
+        """Write a model's fp16 weights as safetensors, with a card that says how they were trained beside them."""
+        path = self.path / f"{recipe.checkpoint}.safetensors"
+        tensors = model.state_dict()
         halves = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
         save_file({key: value.contiguous() for key, value in halves.items()}, path)
+        card = {
+            "name": recipe.checkpoint,
+            "licence": "Apache-2.0",
+            "command": command,
+            "recipe": dataclasses.asdict(recipe),
+            "samples": samples,
+            "minutes": round(seconds / 60, 1),
+            "threads": torch.get_num_threads(),
+            "date": date.today().isoformat(),
+            **more,
+            "parameters": sum(value.numel() for value in model.parameters()),
+            "metrics": {},
+            "curve": list(curve),
+        }
         path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
         return path

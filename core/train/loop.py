@@ -3,10 +3,8 @@
 Legend: B pairs, D embedding size.
 """
 
-import dataclasses
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -133,22 +131,16 @@ class ClipRun:
 
     def export(self) -> Path:
         """Write the weights as fp16 safetensors in OpenAI's key layout, with a card."""
-        card = {
-            "name": self.recipe.checkpoint,
-            "licence": "Apache-2.0",
-            "command": self.command,
-            "recipe": dataclasses.asdict(self.recipe),
-            "samples": self.samples,
-            "minutes": round(self.seconds / 60, 1),
-            "threads": torch.get_num_threads(),
-            "date": date.today().isoformat(),
-            "photographs": len(self.photos) if self.photos else 0,
-            "photograph_classes": list(self.photos.names) if self.photos else [],
-            "parameters": sum(value.numel() for value in self.model.parameters()),
-            "metrics": {},
-            "curve": [line for line in self.folder.lines() if "toy_top1" in line],
-        }
-        return self.folder.export(self.recipe.checkpoint, self.model.state_dict(), card)
+        return self.folder.export(
+            self.model,
+            self.recipe,
+            command=self.command,
+            samples=self.samples,
+            seconds=self.seconds,
+            curve=[line for line in self.folder.lines() if "toy_top1" in line],
+            photographs=len(self.photos) if self.photos else 0,
+            photograph_classes=list(self.photos.names) if self.photos else [],
+        )
 
     def _step(self, progress: float) -> float:
         """Take one optimiser step and return its loss; a loss that is not finite stops the run."""
