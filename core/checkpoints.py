@@ -22,7 +22,9 @@ HUB = "https://huggingface.co"
 HUB_NAME = re.compile(r"hf-hub:(\w[\w.-]*/\w[\w.-]*)")  # as open_clip spells it
 FOLDER_VARIABLE = "CLIP_FAMILY_WEIGHTS"
 WEIGHTS_FILE = "open_clip_model.safetensors"
-OLD_WEIGHTS_FILE = "open_clip_pytorch_model.bin"  # what repositories from before safetensors hold instead
+TRANSFORMERS_FILE, TRANSFORMERS_CONFIG = "model.safetensors", "config.json"
+OLD_WEIGHTS_FILE = "open_clip_pytorch_model.bin"
+OLD_NAMES = {WEIGHTS_FILE: OLD_WEIGHTS_FILE, TRANSFORMERS_FILE: "pytorch_model.bin"}  # from before safetensors
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -42,6 +44,9 @@ class Weights:
     system: str
     architecture: str | None = None  # open_clip's name; None where the tensors or the config tell
     repo: str | None = None  # on the hub
+    url: str | None = None  # of the authors' own file, where it is not on the hub; sha256 is needed then
+    filename: str = WEIGHTS_FILE
+    config_files: tuple[str, ...] = ()  # small ones that opening needs besides, where it is no open_clip repository
     path: Path | None = None  # on this disk: embedded, or the user's own
     parameters: int | None = None
     sha256: str | None = None
@@ -81,8 +86,8 @@ class Weights:
         return json.loads(path.read_text()) if path and path.exists() else {}
 
 
-def _embedded(name: str, note: str) -> Weights:
-    return Weights(name=name, system="clip", path=ASSETS / f"{name}.safetensors", licence="Apache-2.0", note=note)
+def _embedded(name: str, note: str, system: str = "clip") -> Weights:
+    return Weights(name=name, system=system, path=ASSETS / f"{name}.safetensors", licence="Apache-2.0", note=note)
 
 
 def _clip(name: str, repo: str, parameters: int, licence: str, top1: float, note: str = "") -> Weights:
@@ -178,20 +183,21 @@ def folder(weights: Weights) -> Path:
 
 def fetch(
     weights: Weights,
-    filename: str = WEIGHTS_FILE,
+    filename: str | None = None,
     *,
     download: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the path of one file of the weights, downloading it only when `download` says so.
+    """Return the path of one file of the weights (by default the large one), downloading it only on request.
 
     Raises NeedsDownload when it is not here and nobody asked, ValueError in one sentence when it cannot be had or is
     not what it should be.
     """
+    filename = filename or weights.filename
     here = _here(weights, filename)
     if here is not None:
         return here
-    if weights.repo is None:
+    if weights.repo is None and weights.url is None:
         raise ValueError(f"The file {weights.path} is missing; check the project out again.")
     if not download:
         raise NeedsDownload(f"{weights.describe()}; it is not on this computer yet, and is downloaded only on request.")
@@ -201,12 +207,15 @@ def fetch(
 def fetch_all(weights: Weights, *, download: bool = False, progress: Progress | None = None) -> dict[str, Path]:
     """Return the paths of every file that opening the weights needs, by file name; errors as in `fetch`.
 
-    The small files come first, so that what cannot be opened is known before the large one is downloaded.
+    The large one is under WEIGHTS_FILE, whatever it is called on the hub. The small files come first, so that what
+    cannot be opened is known before it is downloaded.
     """
-    if weights.repo is None:
+    if weights.repo is None and weights.url is None:
         return _beside(weights) | {WEIGHTS_FILE: fetch(weights)}
     found = {}
-    if weights.architecture is None:
+    for name in weights.config_files:
+        found[name] = fetch(weights, name, download=download, progress=progress)
+    if weights.architecture is None and weights.filename == WEIGHTS_FILE:
         found[CONFIG_FILE] = fetch(weights, CONFIG_FILE, download=download, progress=progress)
     if weights.tokenizer or (CONFIG_FILE in found and _asks_for_tokenizer(found[CONFIG_FILE])):
         for name in TOKENIZER_FILES:
@@ -241,12 +250,14 @@ def _is_named_tensor(item: tuple[Any, Any]) -> bool:
 
 def _names(filename: str) -> tuple[str, ...]:
     """Return the names that a file may have in a repository, best first."""
-    return (WEIGHTS_FILE, OLD_WEIGHTS_FILE) if filename == WEIGHTS_FILE else (filename,)
+    return (filename, OLD_NAMES[filename]) if filename in OLD_NAMES else (filename,)
 
 
 def _here(weights: Weights, filename: str) -> Path | None:
     if weights.path is not None:
         return weights.path if weights.path.is_file() else None
+    if weights.repo is None:
+        return own if (own := folder(weights) / filename).is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
     for name in _names(filename):
@@ -278,6 +289,8 @@ def _asks_for_tokenizer(config: Path) -> bool:
 
 
 def _download(weights: Weights, filename: str, progress: Progress | None) -> Path:
+    if weights.url is not None:
+        return hub.bring_url(weights.url, filename, folder(weights), weights.sha256 or "", progress=progress)
     absent = None
     for name in _names(filename):
         try:
@@ -286,8 +299,8 @@ def _download(weights: Weights, filename: str, progress: Progress | None) -> Pat
                 weights.repo or "",
                 name,
                 folder(weights),
-                wanted=weights.sha256 if name == WEIGHTS_FILE else None,
-                large=filename == WEIGHTS_FILE,
+                wanted=weights.sha256 if name == weights.filename else None,
+                large=filename == weights.filename,
                 progress=progress,
             )
         except hub.Absent as error:

@@ -55,6 +55,31 @@ def bring(
         ) from None
 
 
+def bring_url(url: str, name: str, folder: Path, wanted: str, *, progress: Progress | None = None) -> Path:
+    """Bring an author's own file, known by its sha256, into a folder; ValueError in one sentence as in `bring`."""
+    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.utils import WeakFileLock
+
+    if not SHA256.fullmatch(wanted):
+        raise ValueError(f"{name} has no sha256 to check it by, so it is not downloaded.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target, part = folder / name, folder / f"{name}.{wanted[:16]}.part"
+        with WeakFileLock(folder / f"{name}.lock"):
+            if not target.is_file():
+                _append(url, part, None, progress)
+                _check(part, name, wanted, large=True)
+                part.replace(target)
+    except (HTTPError, OSError) as error:
+        if getattr(error, "errno", None) and not isinstance(error, ConnectionError):
+            raise ValueError(f"{name} cannot be kept in {folder}: {error.strerror}.") from None
+        raise ValueError(
+            f"{name} cannot be reached, or its server went away (what arrived is kept): try again, choose an embedded "
+            f"model, or put it into {folder} by hand."
+        ) from None
+    return target
+
+
 def sha256(path: Path) -> str:
     """Return the sha256 of a file in hexadecimal."""
     with path.open("rb") as file:

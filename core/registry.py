@@ -29,12 +29,7 @@ class System:
     opener: str  # module:function that takes (Weights, Device, files) and returns the task's object
     honesty: str  # what the embedded weights are: trained here, training-free, or a re-creation
     licence: str  # of the code the paper's authors published
-    weights_of: str = ""  # the system whose weights this one runs on, where it has none of its own
-
-    @property
-    def weights_system(self) -> str:
-        """The name under which its weights are listed."""
-        return self.weights_of or self.name
+    weights_of: str = ""  # the system whose weights this one runs on too, after its own
 
 
 SYSTEMS: tuple[System, ...] = (
@@ -97,12 +92,16 @@ def get(name: str) -> System:
 
 def weights_names(name: str) -> tuple[str, ...]:
     """Return the names of a system's listed weights; the first are embedded and used by default."""
-    return checkpoints.names(get(name).weights_system)
+    system = get(name)
+    return checkpoints.names(name) + (checkpoints.names(system.weights_of) if system.weights_of else ())
 
 
 def weights_card(name: str, weights: str | None = None) -> checkpoints.Weights:
     """Return the card of a system's weights; ValueError for a name that is neither listed, a file nor on a hub."""
-    return checkpoints.resolve(get(name).weights_system, weights)
+    weights = weights or weights_names(name)[0]
+    system = get(name)
+    shared = system.weights_of and weights not in checkpoints.names(name)
+    return checkpoints.resolve(system.weights_of if shared else name, weights)
 
 
 def download(name: str, weights: str, progress: checkpoints.Progress | None = None) -> None:

@@ -61,7 +61,7 @@ def write_card(system: str, name: str | None, figures: dict[str, Any]) -> None:
     if weights.path is None:
         raise ValueError(f"{weights.name} has no card to write into.")
     own = weights.path.with_suffix(".json")
-    path = own if registry.get(system).weights_system == system else own.with_name(f"{own.stem}-{system}.json")
+    path = own if weights.system == system else own.with_name(f"{own.stem}-{system}.json")
     if not path.exists():
         raise ValueError(f"{weights.name} has no card to write into.")
     card = json.loads(path.read_text())

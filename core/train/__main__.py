@@ -6,11 +6,13 @@ import logging
 import sys
 from pathlib import Path
 
-from core.train.adapter import AdapterRun
-from core.train.loop import ClipRun
+from core.train.adapter import AdapterLesson
+from core.train.loop import ClipLesson
+from core.train.places import PlacesLesson, PlacesRecipe
 from core.train.recipes import RECIPES, AdapterRecipe, ClipRecipe
+from core.train.run import Run
 
-RUNS = {ClipRecipe: ClipRun, AdapterRecipe: AdapterRun}
+LESSONS = {ClipRecipe: ClipLesson, AdapterRecipe: AdapterLesson, PlacesRecipe: PlacesLesson}
 
 
 def main() -> None:
@@ -35,8 +37,8 @@ def main() -> None:
         recipe = dataclasses.replace(recipe, steps=arguments.steps)
     out = arguments.out or Path("runs") / arguments.recipe
     try:
-        run = RUNS[type(recipe)](recipe, out, arguments.data, resume=arguments.resume, command=_command(arguments))
-        run.train(arguments.minutes)
+        lesson = LESSONS[type(recipe)](recipe, out.parent / "cache", arguments.data)
+        Run(lesson, out, resume=arguments.resume, command=_command(arguments)).train(arguments.minutes)
     except (ValueError, FloatingPointError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)

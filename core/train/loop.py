@@ -1,9 +1,8 @@
-"""One training run of a CLIP: batches, steps, accuracies while it learns, and the export at its end.
+"""What a CLIP learns from: its batches, its loss, and its accuracies on the way.
 
 Legend: B pairs, D embedding size.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,11 @@ from core.device import Device
 from core.train import validation
 from core.train.augment import augment
 from core.train.data import Pairs, tokenise, toybox_pairs
-from core.train.folder import RunFolder
 from core.train.losses import class_prompt_loss, contrastive_loss, distillation_loss
 from core.train.photos import read_photos
 from core.train.recipes import ClipRecipe
+from core.train.run import adam_w
 
-LOG_STEPS = 20
-SAVE_STEPS = 100
-VALIDATE_STEPS = 400
 MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, Sec. 2.5
 WORD_DROPOUT = 0.02  # share of tokens shown as unknown, so that the unknown row learns what it is worth
 TEXT_GROUPS = 4
@@ -47,61 +43,51 @@ class Batch:
     prompts: tuple[Tensor, ...]  # for each source, its class names in one template, (C, L) int64
 
 
-class ClipRun:
-    """Trains one CLIP by a recipe in a folder, from the start or from where the folder's checkpoint stands."""
+class ClipLesson:
+    """One CLIP by a recipe."""
 
-    def __init__(self, recipe: ClipRecipe, out: Path, photos: str | None, *, resume: bool, command: str = "") -> None:
-        """Make the data and the network ready; the data are cached beside the run's folder.
+    def __init__(self, recipe: ClipRecipe, cache: Path, data: str | None) -> None:
+        """Make the data and the network ready; what is drawn or downloaded is kept in `cache`.
 
-        `photos` is a source as in `read_photos`, `command` what the card will say started the run.
+        `data` are photographs: a source as in `read_photos`, or none.
         """
-        self.recipe, self.command = recipe, command
-        self.folder = RunFolder(out)
+        self.recipe = recipe
         self.toys = toybox_pairs(
             recipe.seed,
             recipe.toybox_pictures,
             size=recipe.image_size,
             context_length=recipe.context_length,
-            cache=out.parent / "cache",
+            cache=cache,
         )
         self.photos: Pairs | None = None
         self.photo_test: Pairs | None = None
-        if photos is not None:
-            self.photos, self.photo_test = read_photos(
-                photos, context_length=recipe.context_length, downloads=out.parent / "cache"
-            )
+        if data is not None:
+            self.photos, self.photo_test = read_photos(data, context_length=recipe.context_length, downloads=cache)
+        self.batch = recipe.batch_toys + (recipe.batch_photos if self.photos else 0)
         torch.manual_seed(recipe.seed)
         self.one_sided = torch.from_numpy(np.unique(tokenise([ONE_SIDED], 5)[0][1:4]))
         self.device = Device(name="cpu", autocast_dtype=recipe.autocast_dtype, reason="cpu, as the recipe says")
         self.teacher = self._teacher()
         self.model = self._student().to(memory_format=torch.channels_last)
-        self.optimizer = self._optimizer()
-        self.step, self.seconds = 0, 0.0
-        if resume:
-            self.step, self.seconds = self.folder.restore(self.model, self.optimizer)
 
-    @property
-    def samples(self) -> int:
-        """Pairs seen so far."""
-        return self.step * (self.recipe.batch_toys + (self.recipe.batch_photos if self.photos else 0))
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return AdamW."""
+        return adam_w(self.model, self.recipe.learning_rate, self.recipe.weight_decay)
 
-    def train(self, minutes: float | None = None) -> None:
-        """Go on until the recipe's steps are done, or for this many minutes altogether; then export."""
-        while (progress := self._progress(minutes)) < 1:
-            started = time.perf_counter()
-            loss = self._step(progress)
-            self.step += 1
-            self.seconds += time.perf_counter() - started
-            if self.step % LOG_STEPS == 0:
-                self._log(loss=loss, progress=round(progress, 4))
-            if self.step % VALIDATE_STEPS == 0:
-                self._log(**self.validate())
-            if self.step % SAVE_STEPS == 0:
-                self._save()
-        self._save()
-        self.export()
+    def loss(self, step: int) -> Float[Tensor, ""]:
+        """Return the contrastive loss, the class prompts' and, with a teacher, the imitation's."""
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=float(np.log(MAX_LOGIT_SCALE)))
+        return self._loss(self.draw(step))
 
-    def batch(self, step: int) -> Batch:
+    def facts(self) -> dict[str, Any]:
+        """Return how many photographs there were, and of what."""
+        return {
+            "photographs": len(self.photos) if self.photos else 0,
+            "photograph_classes": list(self.photos.names) if self.photos else [],
+        }
+
+    def draw(self, step: int) -> Batch:
         """Return the batch of a step; it depends on the seed and the step only."""
         rng = np.random.default_rng((self.recipe.seed, 1, step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -121,45 +107,12 @@ class ClipRun:
 
     def validate(self) -> dict[str, float]:
         """Return accuracies on fresh Toybox pictures and on test photographs."""
-        self.model.eval()
         found = validation.toybox_accuracy(self.model, self.recipe.image_size, self.recipe.context_length)
         if self.photo_test is not None and self.photo_test.names:
             found["photo_top1"] = validation.photo_accuracy(
                 self.model, self.photo_test, self.recipe.image_size, self.recipe.context_length
             )
         return found
-
-    def export(self) -> Path:
-        """Write the weights as fp16 safetensors in OpenAI's key layout, with a card."""
-        return self.folder.export(
-            self.model,
-            self.recipe,
-            command=self.command,
-            samples=self.samples,
-            seconds=self.seconds,
-            curve=[line for line in self.folder.lines() if "toy_top1" in line],
-            photographs=len(self.photos) if self.photos else 0,
-            photograph_classes=list(self.photos.names) if self.photos else [],
-        )
-
-    def _step(self, progress: float) -> float:
-        """Take one optimiser step and return its loss; a loss that is not finite stops the run."""
-        rate = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.model.train()
-        loss = self._loss(self.batch(self.step))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss became {loss.item()} at step {self.step}; {self.folder.state} is the last good one"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=float(np.log(MAX_LOGIT_SCALE)))
-        return loss.item()
 
     def _loss(self, batch: Batch) -> Float[Tensor, ""]:
         pictures = batch.images.contiguous(memory_format=torch.channels_last)
@@ -243,34 +196,6 @@ class ClipRun:
             return None
         weights = checkpoints.resolve("clip", self.recipe.teacher)
         return from_tensors(checkpoints.read_tensors(checkpoints.fetch(weights))).requires_grad_(False)
-
-    def _optimizer(self) -> torch.optim.AdamW:
-        """Decay matrices only, not gains, biases and the temperature (Radford et al. 2021, Sec. 2.5)."""
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        return torch.optim.AdamW(
-            [
-                {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self.recipe.weight_decay},
-                {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=self.recipe.learning_rate,
-            betas=(0.9, 0.98),
-        )
-
-    def _progress(self, minutes: float | None) -> float:
-        return self.step / self.recipe.steps if minutes is None else self.seconds / (60 * minutes)
-
-    def _save(self) -> None:
-        self.folder.save(self.model, self.optimizer, step=self.step, seconds=self.seconds)
-
-    def _log(self, **values: Any) -> None:
-        self.folder.log(step=self.step, samples=self.samples, seconds=round(self.seconds, 1), **values)
-
-
-def _schedule(progress: float, warmup: float) -> float:
-    """Return the share of the learning rate: a linear rise, then a cosine down to nothing."""
-    if progress < warmup:
-        return (progress + 1e-3) / (warmup + 1e-3)
-    return 0.5 * (1 + float(np.cos(np.pi * (progress - warmup) / (1 - warmup))))
 
 
 def _take_text_tower(student: CLIP, teacher: CLIP) -> None:

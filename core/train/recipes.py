@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.backbones.clip_model import ClipSize
+from core.train.places import PlacesRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +60,12 @@ class AdapterRecipe:
     batch: int = 32
     steps: int = 2_400
     learning_rate: float = 0.01
+    warmup: float = 0.0
     weight_decay: float = 5e-4
     seed: int = 0
 
 
-RECIPES: dict[str, ClipRecipe | AdapterRecipe] = {
+RECIPES: dict[str, ClipRecipe | AdapterRecipe | PlacesRecipe] = {
     "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
@@ -75,5 +77,6 @@ RECIPES: dict[str, ClipRecipe | AdapterRecipe] = {
         learning_rate=1.5e-3,
         autocast_dtype="bfloat16",
     ),
+    "depthclip": PlacesRecipe(checkpoint="toybox-places", start="toybox-resnet"),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

@@ -11,6 +11,7 @@ from core.point_cloud.adapter import adapter_from_tensors
 from core.point_cloud.pointclip import PointClip
 from core.train import adapter
 from core.train.recipes import RECIPES
+from core.train.run import Run
 from tests.tiny import VIT, tiny_backbone
 
 TINY = dataclasses.replace(RECIPES["pointclip"], shots=2, copies=1, batch=16, steps=6)
@@ -24,25 +25,25 @@ def small(monkeypatch):
     monkeypatch.setattr(adapter, "WATCHED", 1)
 
 
-def losses(run: adapter.AdapterRun, steps: int) -> list[float]:
-    found = []
-    for _ in range(steps):
-        found.append(run._step(run.step / run.recipe.steps))
-        run.step += 1
-    return found
+def adapter_run(out, **options):
+    return Run(adapter.AdapterLesson(TINY, out, None), out, **options)
+
+
+def losses(run: Run, steps: int) -> list[float]:
+    return [run.advance(run.step / run.recipe.steps) for _ in range(steps)]
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path):
-    whole = losses(adapter.AdapterRun(TINY, tmp_path / "whole", None, resume=False), 4)
-    first = adapter.AdapterRun(TINY, tmp_path / "halves", None, resume=False)
+    whole = losses(adapter_run(tmp_path / "whole", resume=False), 4)
+    first = adapter_run(tmp_path / "halves", resume=False)
     halves = losses(first, 2)
-    first._save()
-    second = adapter.AdapterRun(TINY, tmp_path / "halves", None, resume=True)
+    first.save()
+    second = adapter_run(tmp_path / "halves", resume=True)
     assert halves + losses(second, 2) == pytest.approx(whole, rel=1e-5)
 
 
 def test_a_finished_run_leaves_an_adapter_and_its_card(tmp_path):
-    adapter.AdapterRun(TINY, tmp_path, None, resume=False, command="python -m core.train pointclip").train()
+    adapter_run(tmp_path, resume=False, command="python -m core.train pointclip").train()
     card = json.loads((tmp_path / "toybox-resnet-pointclip.json").read_text())
     assert card["command"] == "python -m core.train pointclip"
     assert adapter_from_tensors(load_file(tmp_path / "toybox-resnet-pointclip.safetensors")).views == 10
@@ -50,4 +51,4 @@ def test_a_finished_run_leaves_an_adapter_and_its_card(tmp_path):
 
 def test_photographs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="leave --data out"):
-        adapter.AdapterRun(TINY, tmp_path, "cifar10", resume=False)
+        adapter.AdapterLesson(TINY, tmp_path, "cifar10")

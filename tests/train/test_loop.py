@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from core.backbones.clip_model import from_tensors
-from core.train.loop import ClipRun
+from core.train.loop import ClipLesson
 from core.train.recipes import RECIPES
+from core.train.run import Run
 
 TINY = dataclasses.replace(
     RECIPES["clip"],
@@ -25,45 +26,45 @@ TINY = dataclasses.replace(
 )
 
 
-def losses(run: ClipRun, steps: int) -> list[float]:
-    found = []
-    for _ in range(steps):
-        found.append(run._step(run.step / run.recipe.steps))
-        run.step += 1
-    return found
+def clip_run(recipe, out, *, resume=False):
+    return Run(ClipLesson(recipe, out.parent / "cache", None), out, resume=resume)
+
+
+def losses(run: Run, steps: int) -> list[float]:
+    return [run.advance(run.step / run.recipe.steps) for _ in range(steps)]
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path):
-    whole = losses(ClipRun(TINY, tmp_path / "whole", None, resume=False), 4)
-    first = ClipRun(TINY, tmp_path / "halves", None, resume=False)
+    whole = losses(clip_run(TINY, tmp_path / "whole", resume=False), 4)
+    first = clip_run(TINY, tmp_path / "halves", resume=False)
     halves = losses(first, 2)
-    first._save()
-    second = ClipRun(TINY, tmp_path / "halves", None, resume=True)
+    first.save()
+    second = clip_run(TINY, tmp_path / "halves", resume=True)
     assert second.step == 2
     assert halves + losses(second, 2) == pytest.approx(whole, rel=1e-6)
 
 
 def test_training_brings_the_loss_down(tmp_path):
     recipe = dataclasses.replace(TINY, steps=25, learning_rate=3e-3)
-    found = losses(ClipRun(recipe, tmp_path / "run", None, resume=False), 25)
+    found = losses(clip_run(recipe, tmp_path / "run", resume=False), 25)
     assert sum(found[-5:]) < 0.9 * sum(found[:5])
 
 
 def test_a_finished_run_leaves_weights_and_a_card(tmp_path):
-    run = ClipRun(TINY, tmp_path / "run", None, resume=False)
+    run = clip_run(TINY, tmp_path / "run", resume=False)
     run.train()
     model = from_tensors(load_file(tmp_path / "run" / "toybox-resnet.safetensors"))
     card = json.loads((tmp_path / "run" / "toybox-resnet.json").read_text())
     assert card["samples"] == 48
     assert card["parameters"] == sum(value.numel() for value in model.parameters())
     images = torch.randn(2, 3, 32, 32)
-    run.model.eval()
-    assert torch.allclose(model.encode_image(images), run.model.encode_image(images), atol=0.05)
+    run.lesson.model.eval()
+    assert torch.allclose(model.encode_image(images), run.lesson.model.encode_image(images), atol=0.05)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
-    run = ClipRun(TINY, tmp_path / "run", None, resume=False)
+    run = clip_run(TINY, tmp_path / "run", resume=False)
     with torch.no_grad():
-        run.model.text_projection.fill_(float("nan"))
+        run.lesson.model.text_projection.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="last good one"):
         run.train()

@@ -1,12 +1,8 @@
-"""`python -m core.bench [NAME] [--json]`: how much faster, as a ratio measured in one run against a named alternative.
+"""How fast labels and pictures are encoded, and how long the app takes to start.
 
-Both sides take turns, so that whatever else the machine does falls on both. Weights are random and seeded: speed does
-not depend on them. A speed-up is the alternative's time over ours; `start` is ours over the alternative's.
+Weights are random and seeded: speed does not depend on them. `start` is our time over the alternative's.
 """
 
-import argparse
-import gc
-import json
 import os
 import socket
 import statistics
@@ -21,58 +17,14 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from core.bench.measure import paired, report
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 LABELS = ("dog", "cat", "bird", "car", "truck", "airplane", "ship", "horse", "frog", "deer")
 TEMPLATE = "a photo of a {}."
 PICTURES = 48
 START_SECONDS = 60
 BARE_APP = "import gradio as gr\nwith gr.Blocks() as demo:\n    gr.Textbox()\ndemo.launch(server_port={port})\n"
-
-
-def main() -> None:
-    """Run one benchmark or all of them."""
-    parser = argparse.ArgumentParser(prog="python -m core.bench", description="Ratios against named alternatives.")
-    parser.add_argument("name", nargs="?", choices=BENCHES, help="default: all")
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    arguments = parser.parse_args()
-    chosen = [arguments.name] if arguments.name else list(BENCHES)
-    found = {}
-    for name in chosen:
-        found[name] = BENCHES[name]()
-        if not arguments.json:
-            print(f"{name}: {found[name]['ratio']:.2f} ({found[name]['alternative']})")
-    if arguments.json:
-        print(json.dumps(found if len(chosen) > 1 else {"name": chosen[0], **found[chosen[0]]}))
-
-
-def paired(
-    ours: Callable[[], Any], alternative: Callable[[], Any], *, repeats: int, warm: bool = True
-) -> tuple[list[float], list[float]]:
-    """Return the seconds of both sides over `repeats` turns, after one uncounted turn each."""
-    if warm:
-        ours(), alternative()
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for side, function in enumerate((ours, alternative)):
-            gc.collect()
-            started = time.perf_counter()
-            function()
-            times[side].append(time.perf_counter() - started)
-    return times
-
-
-def report(ours: list[float], alternative: list[float], name: str, *, inverse: bool = False) -> dict[str, Any]:
-    """Return the ratio of the medians with both sides' medians and spreads, seconds."""
-    mine, theirs = statistics.median(ours), statistics.median(alternative)
-    return {
-        "ratio": mine / theirs if inverse else theirs / mine,
-        "alternative": name,
-        "ours_median_seconds": mine,
-        "alternative_median_seconds": theirs,
-        "ours_spread_seconds": [min(ours), max(ours)],
-        "alternative_spread_seconds": [min(alternative), max(alternative)],
-        "repeats": len(ours),
-    }
 
 
 def zero_shot_cold() -> dict[str, Any]:
@@ -145,14 +97,6 @@ def start() -> dict[str, Any]:
             repeats=5,
         )
     return report(ours, theirs, "a Gradio app of one textbox", inverse=True)
-
-
-BENCHES: dict[str, Callable[[], dict[str, Any]]] = {
-    "zero_shot_cold": zero_shot_cold,
-    "zero_shot_warm": zero_shot_warm,
-    "bulk_images": bulk_images,
-    "start": start,
-}
 
 
 def _random_backbone() -> Any:
@@ -261,7 +205,3 @@ def _until_200(command: Callable[[int], list[str]]) -> None:
 def _write(path: Path, port: int) -> Path:
     path.write_text(BARE_APP.format(port=port))
     return path
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""Speed, always as a ratio measured in one run against a named alternative."""

@@ -1,0 +1,36 @@
+"""`python -m core.bench [NAME] [--json]`: how much faster, as a ratio measured in one run against a named alternative.
+
+A speed-up is the alternative's time over ours, unless the benchmark says otherwise.
+"""
+
+import argparse
+import importlib
+import json
+
+BENCHES: dict[str, str] = {  # name: module:function
+    "zero_shot_cold": "core.bench.clip:zero_shot_cold",
+    "zero_shot_warm": "core.bench.clip:zero_shot_warm",
+    "bulk_images": "core.bench.clip:bulk_images",
+    "start": "core.bench.clip:start",
+}
+
+
+def main() -> None:
+    """Run one benchmark or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m core.bench", description="Ratios against named alternatives.")
+    parser.add_argument("name", nargs="?", choices=BENCHES, help="default: all")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    arguments = parser.parse_args()
+    chosen = [arguments.name] if arguments.name else list(BENCHES)
+    found = {}
+    for name in chosen:
+        module, function = BENCHES[name].split(":")
+        found[name] = getattr(importlib.import_module(module), function)()
+        if not arguments.json:
+            print(f"{name}: {found[name]['ratio']:.2f} ({found[name]['alternative']})")
+    if arguments.json:
+        print(json.dumps(found if len(chosen) > 1 else {"name": chosen[0], **found[chosen[0]]}))
+
+
+if __name__ == "__main__":
+    main()
