@@ -57,3 +57,10 @@ def test_the_temperature_curve_passes_through_the_probabilities():
     figure = charts.temperature_figure(answer, chosen=1.0, title="t", axes=("t", "p"))
     middle = int(np.argmin(np.abs(np.array(figure.data[0].x) - 1)))
     assert figure.data[0].y[middle] == np.float32(answer.probabilities()[0])
+
+
+def test_a_table_escapes_its_cells():
+    html = charts.table(("how", "share"), [("<b>", "3 %"), ("plain", "<i>")])
+    assert "<b>" not in html
+    assert "<i>" not in html
+    assert html.count("<tr>") == 3
