@@ -12,6 +12,16 @@ BENCHES: dict[str, str] = {  # name: module:function
     "zero_shot_warm": "core.bench.clip:zero_shot_warm",
     "bulk_images": "core.bench.clip:bulk_images",
     "start": "core.bench.clip:start",
+    "projection": "core.bench.point_cloud:projection",
+    "scan": "core.bench.point_cloud:scan",
+    "rasteriser": "core.bench.sketch:rasteriser",
+    "indexing": "core.bench.video:indexing",
+    "moment_query": "core.bench.video:moment_query",
+    "moment_query_growth": "core.bench.video:moment_query_growth",
+    "tight_head": "core.bench.clip4clip:tight_head",
+    "frame_features": "core.bench.action:frame_features",
+    "lseg_single_scale": "core.bench.lseg:lseg_single_scale",
+    "lseg_new_words": "core.bench.lseg:lseg_new_words",
 }
 
 

@@ -54,6 +54,16 @@ def bars(
     return f'<table class="bars"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>{more}'
 
 
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as HTML; the first cell of a row names it."""
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>'
+        for first, *rest in rows
+    )
+    return f'<table class="bars"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
 def pair_figure(matrix: PairMatrix, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, title: str) -> "Figure":
     """Return pictures (rows) against captions (columns), the diagonal framed, as in CLIP's Figure 1."""
     figure = _heat_figure(matrix.cosines, matrix.captions, [""] * len(pictures), title)

@@ -9,9 +9,14 @@ from core.world.shapes import CATEGORIES
 
 
 def sample_cloud(
-    rng: np.random.Generator, category: str | None = None, *, count: int = CLOUD_POINTS
+    rng: np.random.Generator, category: str | None = None, *, count: int = CLOUD_POINTS, facing: bool = False
 ) -> tuple[Cloud, str]:
-    """Draw a thing, upright and turned at random, as points in metres with z up; returns its category too."""
+    """Draw a thing, upright, as points in metres with z up; returns its category too.
+
+    It is turned at random, or faces the way that all things of its category face.
+    """
     name = category if category is not None else str(rng.choice(CATEGORIES))
-    thing = Thing(category=name, color=str(rng.choice(list(COLORS))), yaw_degrees=float(rng.uniform(0, 360)))
+    thing = Thing(
+        category=name, color=str(rng.choice(list(COLORS))), yaw_degrees=0.0 if facing else float(rng.uniform(0, 360))
+    )
     return surface_cloud(thing, count, rng), name
