@@ -13,10 +13,19 @@ from types import ModuleType
 from typing import Any
 
 from core import registry
-from core.commands import clip, depthclip, pointclip
+from core.commands import actionclip, clip, clip4clip, clipasso, clipdraw, depthclip, moments, pointclip
 from core.prompts import TEMPLATES
 
-COMMANDS: dict[str, ModuleType] = {"clip": clip, "pointclip": pointclip, "depthclip": depthclip}
+COMMANDS: dict[str, ModuleType] = {
+    "clip": clip,
+    "clip4clip": clip4clip,
+    "moments": moments,
+    "actionclip": actionclip,
+    "pointclip": pointclip,
+    "depthclip": depthclip,
+    "clipasso": clipasso,
+    "clipdraw": clipdraw,
+}
 
 
 def main() -> None:

@@ -113,6 +113,25 @@ DATACOMP = "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"
 WEIGHTS: tuple[Weights, ...] = (
     _embedded("toybox-resnet", "ModifiedResNet trained here on the Toybox and CIFAR-10"),
     _embedded("toybox-vit", "ViT trained here on the Toybox and CIFAR-10, taught by toybox-resnet"),
+    _embedded("toybox-clip4clip", "four heads and a text tower trained here over toybox-resnet", "clip4clip"),
+    Weights(
+        name="clip4clip-webvid150k/Searchium-ai",
+        system="clip4clip",
+        repo="Searchium-ai/clip4clip-webvid150k",
+        filename=TRANSFORMERS_FILE,
+        parameters=151_277_313,
+        note="meanP on ViT-B/32, trained on 150,000 clips of WebVid",
+    ),
+    _embedded("toybox-actionclip", "every head and a text tower trained here over toybox-resnet", "actionclip"),
+    Weights(
+        name="xclip-base-patch32/microsoft",
+        system="actionclip",
+        repo="microsoft/xclip-base-patch32",
+        filename=TRANSFORMERS_FILE,
+        licence="MIT",
+        note="X-CLIP, a relative whose frames exchange messages; Kinetics-400",
+    ),
+    _embedded("toybox-places", "toybox-resnet, which went on to hear how far places are", "depthclip"),
     _clip(
         "ViT-B-32-quickgelu/openai",
         "timm/vit_base_patch32_clip_224.openai",

@@ -20,7 +20,8 @@ from core.results import Cloud
 MOST_VERTICES = 5_000_000
 LARGEST_BYTES = 500_000_000  # more is refused before it is read
 MESH_OVERSAMPLING = 4  # points drawn on a mesh for each that is kept, so that the kept ones can spread
-MOST_CANDIDATES = 20_000  # points among which the farthest is looked for
+MOST_CANDIDATES = 20_000  # points among which the farthest is looked for, and drawn on a mesh to be seen whole
+CANDIDATES_A_POINT = 8
 MESH_ENDINGS = ("ply", "obj", "off", "stl", "glb")
 COMMENTS = ("#", "//")
 PCD_HEADER_BYTES = 4096
@@ -31,24 +32,19 @@ def read_cloud(path: str | Path, *, up: str = "y", count: int = 1024, seed: int 
 
     `up` is the axis that points up in the file. The same seed gives the same points.
     """
-    path = Path(path)
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in READERS:
-        raise ValueError(f"This is not a 3D file that can be read; wanted one of {', '.join(READERS).upper()}.")
     rng = np.random.default_rng(seed)
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise ValueError(f"This file is larger than {LARGEST_BYTES // 1_000_000} MB.")
-        if not path.stat().st_size:
-            raise ValueError("This file is empty.")
-        points = READERS[ending](path, MESH_OVERSAMPLING * count, rng)
-    except FileNotFoundError:
-        raise ValueError(f"There is no file {path.name}.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path.name} is a folder, not a 3D file.") from None
-    except OSError:
-        raise ValueError("This file cannot be read from the disk.") from None
-    return unit_cloud(points, up=up, count=count, rng=rng)
+    return unit_cloud(_read(Path(path), MESH_OVERSAMPLING * count, rng), up=up, count=count, rng=rng)
+
+
+def read_whole_cloud(path: str | Path, *, up: str = "y", seed: int = 0) -> Cloud:
+    """Return every point of a scan, or many of a mesh's surface, placed as `read_cloud` places them."""
+    rng = np.random.default_rng(seed)
+    return unit_cloud(_read(Path(path), MOST_CANDIDATES, rng), up=up, count=MOST_VERTICES, rng=rng)
+
+
+def write_ply(cloud: Cloud, path: Path) -> None:
+    """Write a cloud's points, with their colours where they have any, as binary PLY."""
+    trimesh.PointCloud(cloud.points, cloud.colors).export(path)
 
 
 def unit_cloud(
@@ -62,8 +58,10 @@ def unit_cloud(
     largest = (most / 2 - least / 2).max()  # halved first: the sum of huge numbers is infinite
     if not largest > 0:
         raise ValueError("All points of this file lie in one place: there is no shape to see.")
-    centred = (points - (most / 2 + least / 2)) / largest
-    kept = farthest_points(centred, count, rng)
+    candidates = max(count, min(MOST_CANDIDATES, CANDIDATES_A_POINT * count))
+    if len(points) > candidates:
+        points = points[rng.choice(len(points), candidates, replace=False)]
+    kept = farthest_points((points - (most / 2 + least / 2)) / largest, count, rng)
     kept = kept - kept.mean(0)
     kept /= max(float(np.linalg.norm(kept, axis=1).max()), 1e-12)  # one point alone lies at the centre
     if up == "z":
@@ -75,9 +73,6 @@ def farthest_points(points: Float[np.ndarray, "N 3"], count: int, rng: np.random
     """Choose points one by one, each the farthest from those chosen; all of them where there are no more."""
     if len(points) <= count:
         return points
-    most = max(MOST_CANDIDATES, count)
-    if len(points) > most:
-        points = points[rng.choice(len(points), most, replace=False)]
     chosen = np.empty(count, np.intp)
     chosen[0] = rng.integers(len(points))
     distance = np.full(len(points), np.inf)
@@ -100,6 +95,25 @@ def surface_points(
     u, v = rng.random((2, count, 1))
     u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
     return first[face] * (1 - u - v) + second[face] * u + third[face] * v
+
+
+def _read(path: Path, count: int, rng: np.random.Generator) -> Float[np.ndarray, "N 3"]:
+    """Return the points of a scan, or `count` of a mesh's surface; ValueError in one sentence for the rest."""
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in READERS:
+        raise ValueError(f"This is not a 3D file that can be read; wanted one of {', '.join(READERS).upper()}.")
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ValueError(f"This file is larger than {LARGEST_BYTES // 1_000_000} MB.")
+        if not path.stat().st_size:
+            raise ValueError("This file is empty.")
+        return READERS[ending](path, count, rng)
+    except FileNotFoundError:
+        raise ValueError(f"There is no file {path.name}.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path.name} is a folder, not a 3D file.") from None
+    except OSError:
+        raise ValueError("This file cannot be read from the disk.") from None
 
 
 def _check(points: np.ndarray) -> None:

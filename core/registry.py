@@ -11,7 +11,7 @@ from typing import Any
 
 from core import checkpoints, device
 
-KEPT_MODELS = 3  # loaded at once; the one unused for longest goes first
+KEPT_MODELS = 6  # loaded at once; the one unused for longest goes first
 Key = tuple[str, str, int, str]  # system, weights, time of the file, device
 
 
@@ -46,6 +46,45 @@ SYSTEMS: tuple[System, ...] = (
         licence="MIT",
     ),
     System(
+        name="clip4clip",
+        task="video_retrieval",
+        title="CLIP4Clip",
+        paper="CLIP4Clip: An Empirical Study of CLIP for End to End Video Clip Retrieval",
+        venue="Neurocomputing",
+        year=2022,
+        url="https://arxiv.org/abs/2104.08860",
+        opener="core.video_retrieval.clip4clip:open_clip4clip",
+        honesty="re-creation: the paper's four heads and a text tower, small, trained here over the embedded CLIP",
+        licence="MIT",
+        weights_of="clip",
+    ),
+    System(
+        name="moments",
+        task="video_retrieval",
+        title="Moment search",
+        paper="CLIFS: Contrastive Language-Image Forensic Search",
+        venue="software",
+        year=2021,
+        url="https://github.com/johanmodin/clifs",
+        opener="core.video_retrieval.moments:open_moments",
+        honesty="training-free: any CLIP over an index of frames",
+        licence="Apache-2.0",
+        weights_of="clip",
+    ),
+    System(
+        name="actionclip",
+        task="action",
+        title="ActionCLIP",
+        paper="ActionCLIP: A New Paradigm for Video Action Recognition",
+        venue="arXiv",
+        year=2021,
+        url="https://arxiv.org/abs/2109.08472",
+        opener="core.action.actionclip:open_actionclip",
+        honesty="re-creation: the paper's heads and a text tower, small, trained here over the embedded CLIP",
+        licence="MIT",
+        weights_of="clip",
+    ),
+    System(
         name="pointclip",
         task="point_cloud",
         title="PointCLIP",
@@ -67,8 +106,34 @@ SYSTEMS: tuple[System, ...] = (
         year=2022,
         url="https://arxiv.org/abs/2207.01077",
         opener="core.depth.depthclip:open_depthclip",
-        honesty="training-free: a CLIP from here or elsewhere is asked about distance",
+        honesty="training-free: a CLIP from here or elsewhere is asked about distance; the default one heard of places",
         licence="none",
+        weights_of="clip",
+    ),
+    System(
+        name="clipasso",
+        task="sketch",
+        title="CLIPasso",
+        paper="CLIPasso: Semantically-Aware Object Sketching",
+        venue="SIGGRAPH",
+        year=2022,
+        url="https://arxiv.org/abs/2202.05822",
+        opener="core.sketch.clipasso:open_clipasso",
+        honesty="training-free: strokes are moved until two CLIPs from here or elsewhere see the picture in them",
+        licence="CC BY-NC-SA 4.0",
+        weights_of="clip",
+    ),
+    System(
+        name="clipdraw",
+        task="sketch",
+        title="CLIPDraw",
+        paper="CLIPDraw: Exploring Text-to-Drawing Synthesis through Language-Image Encoders",
+        venue="NeurIPS",
+        year=2022,
+        url="https://arxiv.org/abs/2106.14843",
+        opener="core.sketch.clipdraw:open_clipdraw",
+        honesty="training-free: strokes are moved until a CLIP from here or elsewhere reads the text in them",
+        licence="Apache-2.0",
         weights_of="clip",
     ),
 )

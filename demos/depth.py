@@ -250,7 +250,7 @@ def _inputs(language: gr.State) -> dict[str, Any]:
 
 
 def _answer_outputs() -> dict[str, Any]:
-    variant = gr.Radio(list(VARIANTS), value="released", label=t("depth_variant"), elem_id="depth-variant")
+    variant = gr.Radio(list(VARIANTS), value="attention_pooled", label=t("depth_variant"), elem_id="depth-variant")
     slider = gr.ImageSlider(
         label=t("depth_slider"), interactive=False, buttons=["fullscreen"], max_height=280, elem_id="depth-slider"
     )

@@ -6,6 +6,8 @@ A {} stands for a value, as in the f-string that made the sentence; a test finds
 import re
 from functools import cache
 
+from demos import text_action, text_sketch, text_video
+
 CHINESE: dict[str, str] = {
     "There is no picture yet: upload one, take one, or pick an example.": "还没有图片：请上传、拍摄或选择一个示例。",
     "This file is not a picture that can be read ({}).": "该文件不是可读取的图片（{}）。",
@@ -39,6 +41,12 @@ CHINESE: dict[str, str] = {
     "Only the listed models can be used here.": "这里只能使用列出的模型。",
     "{}; it is not on this computer yet, and is downloaded only on request.": "{}；本机尚无，仅在您要求时才下载。",
     "Unknown weights {}; there are {}, hf-hub:NAME, or a file.": "未知的权重 {}；可用：{}、hf-hub:NAME 或文件。",
+    "There is no few-shot curve for these weights; the embedded ResNet has one.": (
+        "这些权重没有少样本曲线；内置 ResNet 有。"
+    ),
+    "{} has no sha256 to check it by, so it is not downloaded.": "{} 没有可供校验的 sha256，因此不下载。",
+    "{} cannot be reached, or its server went away (what arrived is kept): try again, choose an embedded model, or put "
+    "it into {} by hand.": "无法获取 {}，或服务器已断开（已下载部分保留）：请重试、选择内置模型，或手动放入 {}。",
     "Unknown system {}; there are: {}.": "未知的系统 {}；可用：{}。",
     "The file {} is missing; check the project out again.": "缺少文件 {}；请重新检出项目。",
     "{} holds no named tensors.": "{} 中没有命名张量。",
@@ -72,7 +80,9 @@ CHINESE: dict[str, str] = {
     "The hub gives no sha256 for {}, so it was removed unused.": "模型库没有给出 {} 的 sha256，因此已删除、未使用。",
     "Estimate a picture's depth first.": "请先估计一张图片的深度。",
     "Give the scene a number from 0 to {}, for example 3.": "请给出 0 到 {} 之间的场景编号，例如 3。",
-    "Draw a Toybox scene first: only of those the true depth is known.": "请先绘制玩具场景：只有它的真实深度是已知的。",
+    "Draw a Toybox scene first: only of those the true depth is known.": (
+        "请先绘制玩具场景：只有它的真实深度是已知的。"
+    ),
     "Name two different words of the list that was asked.": "请写出提问所用词表中的两个不同的词。",
     "Write from {} to {} words about distance; these are {}.": "请写 {} 到 {} 个关于距离的词；现有 {} 个。",
     "Give a distance for each word: there are {} words and {} distances.": (
@@ -96,7 +106,9 @@ CHINESE: dict[str, str] = {
     "This file is not PCD, or is damaged or cut off.": "该文件不是 PCD，或已损坏、不完整。",
     "This PCD file is binary; save it as ASCII first.": "该 PCD 文件是二进制的，请先存为 ASCII。",
     "This PCD file has no fields x, y and z.": "该 PCD 文件没有 x、y、z 字段。",
-    "This file is not NPY with plain numbers, or is damaged or cut off.": "该文件不是纯数值的 NPY，或已损坏、不完整。",
+    "This file is not NPY with plain numbers, or is damaged or cut off.": (
+        "该文件不是纯数值的 NPY，或已损坏、不完整。"
+    ),
     "This NPY file is not a table of points: wanted numbers in the shape (points, 3 or more).": (
         "该 NPY 文件不是点的表格：应为形状（点数，3 或更多）的数值。"
     ),
@@ -111,7 +123,31 @@ CHINESE: dict[str, str] = {
     "This cloud has no points.": "该点云没有点。",
     "Give at least one side a weight above 0.": "请至少给一个视角大于 0 的权重。",
     "Upload a file, or give the Toybox thing a number, for example 3.": "请上传文件，或给出玩具物体的编号，例如 3。",
+    "Box {} has no area inside the picture: there is nothing to score.": "框 {} 在图片内没有面积：无可评分。",
+    "Mask {} is empty: there is nothing to score.": "掩码 {} 为空：无可评分。",
+    "The mode {} needs masks; boxes alone can be scored with {}.": "模式 {} 需要掩码；仅有框时可用 {}。",
+    "This answer has no maps from before: nothing was done to them.": "该回答没有处理前的图：并未做任何处理。",
+    "Write at least one word.": "请至少写一个词。",
+    "{} is not a file of weights: wanted safetensors, a Lightning file or a state dict.": (
+        "{} 不是权重文件：应为 safetensors、Lightning 文件或 state dict。"
+    ),
+    "{} is not an LSeg: its tensors are named otherwise.": "{} 不是 LSeg：其张量名称不同。",
+    "These weights have no kernel for the blocks {}; they have: {}.": "这些权重没有用于 {} 块的卷积核；现有：{}。",
+    "There is no mask: nothing was found.": "没有掩码：什么也没找到。",
+    "Click inside the picture: ({}, {}) is outside {} x {} pixels.": "请在图片内点击：({}, {}) 在 {} x {} 像素之外。",
+    "The box has no area inside the picture: click two opposite corners of it.": (
+        "该框在图片内没有面积：请点击两个对角。"
+    ),
+    "The mask is empty: there is no box around it.": "掩码为空：没有外接框。",
+    "The mask is empty: there is no point inside it.": "掩码为空：其中没有点。",
+    "These masks carry no logits: they cannot be cut at another threshold.": (
+        "这些掩码不带 logits：无法按其他阈值切分。"
+    ),
+    "Write at least one word to look for.": "请至少写一个要找的词。",
+    "The file is a SAM whose tensors do not fit together: {}": "该文件是 SAM，但其张量互不匹配：{}",
 }
+
+CHINESE |= text_video.COMPLAINTS | text_action.COMPLAINTS | text_sketch.COMPLAINTS
 
 
 def translate(sentence: str, language: str) -> str:

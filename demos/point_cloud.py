@@ -13,6 +13,7 @@ from core.results import Cloud, Ranking, ViewScores
 from core.viz import charts, overlay
 from core.viz.cloud import cloud_figure
 from demos import point_cloud_lessons as lessons
+from demos import point_cloud_more as more
 from demos.point_cloud_lessons import SYSTEM, Asked
 from demos.shell import MODEL, QUIET, Built, Stopwatch, badge, guarded, model_picker, note
 from demos.text import say, t
@@ -55,9 +56,10 @@ def build(language: gr.State) -> Built:
         ):
             with gr.Tab(t("answer"), id="pc-answer"):
                 results, sliders = _answer_outputs(answer)
-            lessons.build(
-                lambda button, lesson, outputs: button.click(asking(lesson), inputs, outputs, **QUIET, **MODEL)
-            )
+            for each in (lessons, more):
+                each.build(
+                    lambda button, lesson, outputs: button.click(asking(lesson), inputs, outputs, **QUIET, **MODEL)
+                )
             with gr.Tab(t("as_python"), id="pc-python"):
                 gr.Markdown(t("pc_python_note"))
                 code = gr.Code(language="python", interactive=False, wrap_lines=True, elem_id="pc-code")

@@ -154,7 +154,7 @@ def how_many_points(asked: Asked) -> Any:
         figure.add_scatter(x=[str(count) for count in clouds], y=shares[:, index], name=asked.labels[index], **look)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(title=say(asked.language, "pc_axis_points"), type="category")
-    _style(figure, say(asked.language, "pc_points_title")).update_layout(margin_t=80)  # room for the legend
+    styled(figure, say(asked.language, "pc_points_title")).update_layout(margin_t=80)  # room for the legend
     return gr.update(value=figure, visible=True)
 
 
@@ -173,7 +173,7 @@ def tilted(asked: Asked) -> Any:
         marker_color=[color_of(int(ranking.order()[0])) for ranking in rankings],
     )
     figure = go.Figure(bars).update_xaxes(title=say(asked.language, "pc_axis_tilt"), type="category")
-    return gr.update(value=_style(figure, say(asked.language, "pc_tilted_title")), visible=True)
+    return gr.update(value=styled(figure, say(asked.language, "pc_tilted_title")), visible=True)
 
 
 def sheet(views: UInt8[np.ndarray, "V S S"]) -> UInt8[np.ndarray, "_ _ 3"]:
@@ -258,7 +258,8 @@ def _scoring(asked: Asked) -> list[str]:
     ]
 
 
-def _style(figure: Any, title: str) -> Any:
+def styled(figure: Any, title: str) -> Any:
+    """Give a figure of shares the look of the others."""
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(
         gridcolor=charts.GREY, range=[-0.03, 1.1], zeroline=False, tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1]

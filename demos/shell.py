@@ -5,7 +5,7 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,6 +20,7 @@ from demos.text import language_of, say, t
 
 LOCAL = "CLIP_FAMILY_LOCAL"  # set by app.py when only this computer can reach the app
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}  # one model answers at a time
+MOST_FIGURES = 4  # of a card, in the picker
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 FONTS = ("Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "system-ui", "sans-serif")
 
@@ -43,15 +44,25 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     signature = inspect.signature(function)
 
+    def complaint(error: ValueError, arguments: tuple[Any, ...], named: dict[str, Any]) -> gr.Error:
+        language = signature.bind(*arguments, **named).arguments.get("language", "en")
+        return gr.Error(translate(str(error), language), print_exception=False, duration=12)
+
     @functools.wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
         try:
             return function(*arguments, **named)
         except ValueError as error:
-            language = signature.bind(*arguments, **named).arguments.get("language", "en")
-            raise gr.Error(translate(str(error), language), print_exception=False, duration=12) from None
+            raise complaint(error, arguments, named) from None
 
-    return run
+    @functools.wraps(function)
+    def run_on(*arguments: Any, **named: Any) -> Iterator[Any]:
+        try:
+            yield from function(*arguments, **named)
+        except ValueError as error:
+            raise complaint(error, arguments, named) from None
+
+    return run_on if inspect.isgeneratorfunction(function) else run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,11 +211,18 @@ def _about(system: str, name: str, language: str) -> tuple[str, dict[str, Any]]:
     if weights.imagenet_top1:
         lines.append(say(language, "accuracy", value=weights.imagenet_top1))
     if metrics := weights.card().get("metrics"):
-        figures = {"toy": metrics["toy_top1"], "photo": metrics["photo_top1"], "date": weights.card()["date"]}
-        lines.append(say(language, "measured", **figures))
+        lines.append(_measured(metrics, weights.card()["date"], language))
     lines.append(f"[{paper.paper}]({paper.url}), {paper.venue} {paper.year}")
     lines.append(say(language, "honesty", honesty=paper.honesty, licence=paper.licence))
     return "  \n".join(line for line in lines if line), gr.update(visible=not here)
+
+
+def _measured(metrics: dict[str, Any], date: str, language: str) -> str:
+    """Say what the embedded weights can do: a CLIP's accuracies, or the first figures of another system's card."""
+    if "toy_top1" in metrics and "photo_top1" in metrics:
+        return say(language, "measured", toy=metrics["toy_top1"], photo=metrics["photo_top1"], date=date)
+    figures = [f"{name} {value:.3f}" for name, value in metrics.items() if isinstance(value, float)]
+    return say(language, "measured_otherwise", figures=", ".join(figures[:MOST_FIGURES]), date=date)
 
 
 def _download(

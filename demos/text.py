@@ -8,8 +8,11 @@ from typing import Any
 
 import gradio as gr
 
+from demos.text_action import WORDS as ACTION_WORDS
 from demos.text_depth import WORDS as DEPTH_WORDS
 from demos.text_point_cloud import WORDS as POINT_CLOUD_WORDS
+from demos.text_sketch import WORDS as SKETCH_WORDS
+from demos.text_video import WORDS as VIDEO_WORDS
 
 LANGUAGES = ("en", "zh")
 CHINESE_LOCALES = ("zh", "zh-CN", "zh-TW", "zh-HK")
@@ -139,6 +142,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Toybox {toy:.0%}, photographs of ten classes {photo:.0%} (measured {date})",
         "玩具世界 {toy:.0%}，十类照片 {photo:.0%}（测于 {date}）",
     ),
+    "measured_otherwise": ("{figures} (measured {date})", "{figures}（测于 {date}）"),
     "downloaded": ("Downloaded; the next answer uses it.", "已下载，下次回答将使用它。"),
     "honesty": (
         "Embedded weights: {honesty}. Authors' code: {licence}.",
@@ -194,8 +198,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "快捷键：Alt+1…9 切换任务，Alt+Shift+1…9 切换课程，Alt+R 运行。",
     ),
 }
-WORDS |= DEPTH_WORDS
-WORDS |= POINT_CLOUD_WORDS
+for more in (VIDEO_WORDS, ACTION_WORDS, POINT_CLOUD_WORDS, DEPTH_WORDS, SKETCH_WORDS):
+    WORDS |= more
 
 
 def translations() -> gr.I18n:

@@ -54,6 +54,39 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "pc_tilted_title": ("Best label and its probability", "最佳标签及其概率"),
     "pc_axis_tilt": ("tilt, degrees", "倾斜（度）"),
+    "pc_scan": ("Whole scan", "完整扫描"),
+    "pc_scan_note": (
+        "Every point of your file, not only those that the network sees. Drag to turn, scroll to zoom.",
+        "文件中的每个点，而不仅是网络所见的点。拖动旋转，滚轮缩放。",
+    ),
+    "pc_scan_plotted": ("{count} points.", "{count} 个点。"),
+    "pc_scan_model": (
+        "{count} points: too many to plot, so they are shown as a PLY model.",
+        "{count} 个点：数量过多，以 PLY 模型显示。",
+    ),
+    "pc_search": ("Fit the weights", "拟合权重"),
+    "pc_search_note": (
+        "The released code searches the sides' weights on the test set itself. What is that worth against weights "
+        "found on other clouds? Measured on fresh Toybox clouds of all categories.",
+        "官方代码直接在测试集上搜索视角权重。与在其他点云上找到的权重相比，差别有多大？在全新的玩具点云（全部类别）上测量。",
+    ),
+    "pc_search_button": ("Search", "搜索"),
+    "pc_search_how": ("Weights", "权重来源"),
+    "pc_search_right": ("Right", "正确率"),
+    "pc_search_equal": ("all equal", "全部相等"),
+    "pc_search_honest": ("searched on other clouds", "在其他点云上搜索"),
+    "pc_search_test": ("searched on these clouds, as released", "在这些点云上搜索（官方做法）"),
+    "pc_search_said": (
+        "{count} clouds. On the clouds they were searched on, the second weights get {seen}.",
+        "共 {count} 个点云。第二组权重在其搜索所用的点云上为 {seen}。",
+    ),
+    "pc_shots": ("1 to 16 shots", "1 到 16 样本"),
+    "pc_shots_note": (
+        "How many labelled clouds of each category the adapter needs; measured by `python -m core.evaluate pointclip`.",
+        "适配器每个类别需要多少带标签的点云；由 `python -m core.evaluate pointclip` 测得。",
+    ),
+    "pc_axis_shots": ("labelled clouds a category", "每类带标签的点云数"),
+    "pc_shots_title": ("Accuracy of the adapter", "适配器的正确率"),
     "pc_show": ("Show", "显示"),
     "pc_python_note": ("These lines give the numbers on show.", "以下代码得到所示的数值。"),
 }

@@ -1,5 +1,7 @@
 """Downloads: only when asked for, resumed, checked before they are used, and every failure one sentence."""
 
+import dataclasses
+import hashlib
 import io
 import threading
 
@@ -242,3 +244,17 @@ def test_two_who_download_at_once_get_one_whole_file(hub, published, reference):
     assert len(found) == 4
     assert found[0].read_bytes() == published
     assert len(hub.gets(REMOTE)) == 1
+
+
+def test_an_authors_own_file_is_checked_by_its_sha256(hub, published, tmp_path):
+    hub.files["org/model/own.pth"] = published
+    url = f"{hub.url}/org/model/resolve/main/own.pth"
+    wanted = hashlib.sha256(published).hexdigest()
+    weights = checkpoints.Weights(name="own", system="own", url=url, filename="own.pth", sha256=wanted)
+    with pytest.raises(NeedsDownload):
+        checkpoints.fetch(weights)
+    assert checkpoints.fetch_all(weights, download=True)[WEIGHTS_FILE].read_bytes() == published
+    with pytest.raises(ValueError, match="no sha256"):
+        checkpoints.fetch(dataclasses.replace(weights, name="b", system="b", sha256=None), download=True)
+    with pytest.raises(ValueError, match="arrived damaged"):
+        checkpoints.fetch(dataclasses.replace(weights, system="c", sha256="0" * 64), download=True)

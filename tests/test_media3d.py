@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from core import media3d
-from core.media3d import farthest_points, read_cloud, surface_points
+from core.media3d import farthest_points, read_cloud, read_whole_cloud, surface_points, write_ply
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 4)], float)  # of a tall box, z up
 TEXT = "\n".join("{} {} {}".format(*corner) for corner in CORNERS)
@@ -183,3 +183,11 @@ def test_settings_that_make_no_cloud_are_refused(save):
 
 def test_one_point_can_be_kept(save):
     assert read_cloud(save("a.xyz", TEXT), count=1).points.tolist() == [[0, 0, 0]]
+
+
+def test_a_scan_is_read_whole_and_written_as_ply(save, tmp_path):
+    points = np.random.default_rng(0).normal(size=(30_000, 3))
+    whole = read_whole_cloud(save("scan.npy", npy(points)))
+    assert len(whole.points) == 30_000
+    write_ply(whole, tmp_path / "whole.ply")
+    assert np.allclose(trimesh.load(tmp_path / "whole.ply").vertices, whole.points, atol=1e-6)

@@ -140,3 +140,10 @@ def test_a_failed_opening_can_be_tried_again(opened, files, monkeypatch):
         registry.load("fake", files[0])
     monkeypatch.setattr(sys.modules["opened_in_this_test"], "open_it", works)
     assert registry.load("fake", files[0]).weights == "a.pt"
+
+
+def test_a_system_on_another_ones_weights_lists_its_own_first():
+    assert registry.weights_names("depthclip")[:2] == ("toybox-places", "toybox-resnet")
+    assert registry.weights_card("depthclip").name == "toybox-places"
+    assert registry.weights_card("depthclip", "toybox-vit").system == "clip"
+    assert "toybox-places" not in registry.weights_names("clip")

@@ -5,10 +5,9 @@ from facts about Adonis-galaxy/DepthCLIP at e247c87, which has no licence and is
 
 - released: what the code does. A ResNet's last stage, made unit vectors over all its channels and only then thinned to
   the texts' size (every second channel of an RN50). That is not CLIP's joint space: its attention pooling never runs.
-- attention_pooled: what the paper describes. Every place queries CLIP's attention pooling.
-- patches: the same for a ViT. In the last block each token takes its own value instead of attending (MaskCLIP, Zhou et
-  al. 2022, Sec. 3.2; residual path and MLP stay), then ln_post and proj. We did not measure this against plain tokens;
-  SCLIP (Wang et al. 2024, abstract) traces their failure at places to where the last block attends.
+- attention_pooled: what the paper describes. Every place queries CLIP's attention pooling (backbones/dense.py).
+- patches: the same for a ViT, whose tokens keep their own value in the last block (MaskCLIP). We did not measure this
+  against plain tokens; SCLIP (Wang et al. 2024, abstract) traces their failure at places to where that block attends.
 
 Different from it: pictures of any size. Float32 throughout, because products are multiplied by 1000 before the softmax.
 
@@ -23,13 +22,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
-from open_clip.transformer import VisionTransformer
+from open_clip.modified_resnet import ModifiedResNet
 from PIL import Image
 from torch import Tensor, nn
 
 from core.backbones.clip import ClipBackbone, open_clip_backbone
-from core.backbones.clip_model import RESNET_STRIDE, is_plain_vit
+from core.backbones.clip_model import is_plain_vit
+from core.backbones.dense import last_stage, place_features, stride_of
 from core.checkpoints import Weights
 from core.depth.baselines import BASELINES, Baseline
 from core.device import Device
@@ -81,52 +80,10 @@ def thin_channels(layer4: Float[Tensor, "V C h w"], width: int) -> Float[Tensor,
     return F.interpolate(units.flatten(1, 2), size=width).unflatten(1, units.shape[1:3])
 
 
-def resize_positions(table: Float[Tensor, "P D"], grid_hw: tuple[int, int]) -> Float[Tensor, "Q D"]:
-    """Stretch a square grid of positions, the class token's first, bilinearly over another grid."""
-    side = round((len(table) - 1) ** 0.5)
-    square = table[1:].T.reshape(1, -1, side, side)
-    stretched = F.interpolate(square, size=grid_hw, mode="bilinear", align_corners=True)
-    return torch.cat([table[:1], stretched[0].flatten(1).T])
-
-
-def pool_each_place(pool: AttentionPool2d, layer4: Float[Tensor, "V C h w"]) -> Float[Tensor, "V h w D"]:
-    """Let every place query CLIP's attention pooling, in which their mean is one more key; not normalised."""
-    grid_hw = layer4.shape[2:]
-    x = layer4.flatten(2).transpose(1, 2)  # (V, P, C)
-    x = torch.cat([x.mean(1, keepdim=True), x], dim=1) + resize_positions(pool.positional_embedding, grid_hw)
-    query, key, value = (
-        project(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
-        for project in (pool.q_proj, pool.k_proj, pool.v_proj)
-    )
-    pooled = F.scaled_dot_product_attention(query[:, :, 1:], key, value)  # (V, heads, P, C / heads)
-    return pool.c_proj(pooled.transpose(1, 2).flatten(2)).unflatten(1, grid_hw)
-
-
-def project_patches(visual: VisionTransformer, inputs: Float[Tensor, "V 3 H W"]) -> Float[Tensor, "V h w D"]:
-    """Bring a ViT's patch tokens into the joint space; in the last block each keeps its own value; not normalised."""
-    x = visual.conv1(inputs)  # (V, width, h, w)
-    grid_hw = x.shape[2:]
-    first = visual.class_embedding.expand(len(x), 1, -1)
-    x = torch.cat([first, x.flatten(2).transpose(1, 2)], dim=1)  # (V, 1 + P, width)
-    x = visual.ln_pre(x + resize_positions(visual.positional_embedding, grid_hw))
-    *blocks, last = visual.transformer.resblocks
-    for block in blocks:
-        x = block(x)
-    x = x[:, 1:]
-    weight, bias = (part.chunk(3)[2] for part in (last.attn.in_proj_weight, last.attn.in_proj_bias))  # the values'
-    x = x + last.ls_1(last.attn.out_proj(F.linear(last.ln_1(x), weight, bias)))
-    x = x + last.ls_2(last.mlp(last.ln_2(x)))
-    return (visual.ln_post(x) @ visual.proj).unflatten(1, grid_hw)
-
-
-def _layer4(visual: ModifiedResNet, inputs: Tensor) -> Float[Tensor, "V C h w"]:
-    return visual.layer4(visual.layer3(visual.layer2(visual.layer1(visual.stem(inputs)))))
-
-
 VARIANTS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {  # (V, 3, H, W) to what is compared with the texts
-    "released": lambda net, x: thin_channels(_layer4(net, x), net.output_dim),
-    "attention_pooled": lambda net, x: F.normalize(pool_each_place(net.attnpool, _layer4(net, x)), dim=-1),
-    "patches": lambda net, x: F.normalize(project_patches(net, x), dim=-1),
+    "released": lambda net, x: thin_channels(last_stage(net, x), net.output_dim),
+    "attention_pooled": lambda net, x: F.normalize(place_features(net, x), dim=-1),
+    "patches": lambda net, x: F.normalize(place_features(net, x), dim=-1),
 }
 RELEASED = DepthSettings()
 
@@ -175,7 +132,8 @@ class DepthClip:
         self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
         self.variants = variants_of(backbone)
         settings = TOYBOX if weights.embedded else RELEASED
-        self.defaults = replace(settings, variant=self.variants[0]) if self.variants else settings
+        chosen = [name for name in self.variants if name != "released" or not weights.embedded]
+        self.defaults = replace(settings, variant=chosen[0]) if chosen else settings
 
     @staticmethod
     def fit_baselines(depths: Sequence[DepthMap]) -> dict[str, Baseline]:
@@ -198,8 +156,7 @@ class DepthClip:
     def _inputs(self, image: UInt8[np.ndarray, "H W 3"], settings: DepthSettings) -> Float[Tensor, "V 3 H2 W2"]:
         """Resize and normalise a picture, and put its mirror image behind it where the two are to be averaged."""
         visual, own = self.backbone.model.visual, self.backbone.preprocess
-        stride = visual.patch_size[0] if isinstance(visual, VisionTransformer) else RESNET_STRIDE
-        height, width = network_size(image.shape[:2], max(settings.pixels, own.size), stride)
+        height, width = network_size(image.shape[:2], max(settings.pixels, own.size), stride_of(visual))
         resized = Image.fromarray(image).resize((width, height), Image.Resampling[own.interpolation.upper()])
         scaled = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if settings.variant == "released" else (own.mean, own.std)

@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from core import registry
+from core.evaluate.actionclip import evaluate_actionclip
 from core.evaluate.clip import evaluate_clip
+from core.evaluate.clip4clip import evaluate_clip4clip
+from core.evaluate.clipasso import evaluate_clipasso
 from core.evaluate.depthclip import evaluate_depthclip
 from core.evaluate.pointclip import evaluate_pointclip
 
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "clip": evaluate_clip,
+    "clip4clip": evaluate_clip4clip,
+    "actionclip": evaluate_actionclip,
     "pointclip": evaluate_pointclip,
     "depthclip": evaluate_depthclip,
+    "clipasso": evaluate_clipasso,
 }
 
-SIZES = {"clip": 1000, "pointclip": 960, "depthclip": 100}
+SIZES = {"clip": 1000, "clip4clip": 200, "actionclip": 240, "pointclip": 960, "depthclip": 100, "clipasso": 24}
 
 
 def main() -> None:

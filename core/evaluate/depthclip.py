@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core import registry
-from core.depth.depthclip import DepthClip, DepthSettings
+from core.depth.depthclip import BINS_METRES, DepthClip, DepthSettings
 from core.metrics.depth import nyu_errors, rank_accuracy
 from core.results import DepthMap
 from core.world.picture import picture
@@ -23,6 +23,11 @@ FITTED_SCENES = 100
 PIXELS = 128
 MOST_METRES = 20.0
 NONSENSE = ("table", "seven", "green", "music", "because", "spoon", "quickly")  # words without a distance
+FIFTEEN = (  # the seven words with others between them, most of which no embedded CLIP has heard
+    *("giant", "huge", "extremely close", "very close", "close", "near", "not in distance", "a short way off"),
+    *("a little remote", "remote", "rather far", "far", "very far", "extremely far", "unseen"),
+)
+LESSON_PICTURES = 30
 Answer = Callable[[View], DepthMap]
 
 
@@ -35,6 +40,7 @@ def evaluate_depthclip(arguments: argparse.Namespace) -> dict[str, Any]:
     answers = _answers(model, model.fit_baselines(depths))
     rows = {name: _measure(answer, views) for name, answer in answers.items()}
     chosen = max(model.variants, key=lambda name: rows[name]["rank_accuracy"])
+    lessons = _lessons(model, replace(model.defaults, variant=chosen))
     return {
         "system": "depthclip",
         "weights": model.weights,
@@ -45,6 +51,8 @@ def evaluate_depthclip(arguments: argparse.Namespace) -> dict[str, Any]:
         "delta1": rows[chosen]["d1"],
         "abs_rel": rows[chosen]["abs_rel"],
         "by_answer": rows,
+        "by_question": {name: _measure(answer, views[:LESSON_PICTURES]) for name, answer in lessons.items()},
+        "lesson_size": min(arguments.size, LESSON_PICTURES),
         "settings": {"temperature": model.defaults.temperature, "bins_metres": list(model.defaults.bins_metres)},
         "chance": {"rank_accuracy": 0.5},
     }
@@ -61,6 +69,30 @@ def _answers(model: DepthClip, baselines: dict[str, Any]) -> dict[str, Answer]:
     for name, baseline in baselines.items():
         answers[name] = lambda view, kept=baseline: kept.predict(view.rgb.shape[:2])
     return answers
+
+
+def _lessons(model: DepthClip, settings: DepthSettings) -> dict[str, Answer]:
+    """Return the best variant asked otherwise: other numbers and places of bins, temperatures, wrong words."""
+    words, bins = settings.words, settings.bins_metres
+    even = tuple(float(metres) for metres in np.linspace(min(bins), max(bins), len(bins)))
+    swapped = list(words)
+    near, far = words.index("close"), words.index("far")
+    swapped[near], swapped[far] = words[far], words[near]
+    shuffled = tuple(np.random.default_rng(0).permutation(words).tolist())
+    fifteen = tuple(float(metres) for metres in np.geomspace(min(bins), max(bins), len(FIFTEEN)))
+    asked = {
+        "3 bins": replace(settings, words=words[::3], bins_metres=bins[::3]),
+        "5 bins": replace(settings, words=words[1:6], bins_metres=bins[1:6]),
+        "7 bins": settings,
+        "15 bins": replace(settings, words=FIFTEEN, bins_metres=fifteen),
+        "7 bins, evenly spaced": replace(settings, bins_metres=even),
+        "7 bins, those of NYU": replace(settings, bins_metres=BINS_METRES),
+        "temperature / 10": replace(settings, temperature=settings.temperature / 10),
+        "temperature x 10": replace(settings, temperature=settings.temperature * 10),
+        "close and far swapped": replace(settings, words=tuple(swapped)),
+        "words shuffled": replace(settings, words=shuffled),
+    }
+    return {name: _asked(model, each) for name, each in asked.items()}
 
 
 def _asked(model: DepthClip, settings: DepthSettings) -> Answer:

@@ -1,6 +1,6 @@
 """The figures of PointCLIP: fresh Toybox clouds, each look, view weights found honestly and not, the adapter.
 
-Every cloud is one thing, upright, turned at random. Legend: B clouds, V views, K categories.
+Legend: B clouds, V views, K categories.
 """
 
 import argparse
@@ -10,20 +10,18 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from core import registry
-from core.media3d import unit_cloud
+from core.evaluate.pointclip_claims import claims
+from core.evaluate.pointclip_data import draw, top1, view_cosines
 from core.metrics.ranking import wilson_interval
 from core.point_cloud.adapter import search_view_weights
 from core.point_cloud.classical import ShapeDistribution
 from core.point_cloud.pointclip import FEW_SHOT_TEMPLATES, PointClip, ensemble_logits
 from core.point_cloud.projection import BRIGHT, BRIGHT_FEW_SHOT, PRESETS, V2
 from core.results import Cloud
-from core.world.clouds import sample_cloud
 from core.world.shapes import CATEGORIES
 
 FIRST_SEED = 11_000_000  # far from training's and validation's
 CLASSICAL_SHOTS = 16
-COUNTS = (64, 256, 1024)  # points of a cloud
-TILTS_DEGREES = (0, 30, 60, 90)
 LESSON_CLOUDS = 240  # of the figures beside the main ones
 
 
@@ -33,39 +31,19 @@ def evaluate_pointclip(arguments: argparse.Namespace) -> dict[str, Any]:
     size, seed = arguments.size, FIRST_SEED + 10_000 * arguments.seed
     clouds, truth = draw(seed, size)
     found: dict[str, Any] = {"system": "pointclip", "weights": model.weights, "seed": arguments.seed, "size": size}
-    bright = _cosines(model, clouds, BRIGHT)
+    bright = view_cosines(model, clouds, BRIGHT)
     found["zero_shot_top1"] = top1(bright.mean(1), truth)
     found["zero_shot_top1_interval"] = [round(end, 4) for end in wilson_interval(found["zero_shot_top1"], size)]
-    found["v2_zero_shot_top1"] = top1(_cosines(model, clouds, V2).mean(1), truth)
+    found["v2_zero_shot_top1"] = top1(view_cosines(model, clouds, V2).mean(1), truth)
     found["zero_shot_top1_by_look"] = {
-        name: top1(_cosines(model, clouds, settings).mean(1), truth) for name, settings in PRESETS.items()
+        name: top1(view_cosines(model, clouds, settings).mean(1), truth) for name, settings in PRESETS.items()
     }
     found["top1_by_view"] = [top1(bright[:, view], truth) for view in range(BRIGHT.views)]
     found |= _searched(model, bright, truth, seed)
     found |= _few_shot(model, clouds, truth)
-    found |= _lessons(model, seed, min(size, LESSON_CLOUDS))
+    found |= claims(model, seed + 7_000, LESSON_CLOUDS)
     found["chance"] = 1 / len(CATEGORIES)
     return found
-
-
-def draw(seed: int, size: int, *, count: int = 1024) -> tuple[list[Cloud], Int[np.ndarray, " B"]]:
-    """Return `size` fresh clouds, the categories in turn, with the index of each one's category."""
-    truth = np.arange(size) % len(CATEGORIES)
-    clouds = []
-    for i, place in enumerate(truth):
-        rng = np.random.default_rng((seed, i))
-        clouds.append(unit_cloud(sample_cloud(rng, CATEGORIES[place])[0].points, up="z", count=count, rng=rng))
-    return clouds, truth
-
-
-def top1(scores: Float[np.ndarray, "B K"], truth: Int[np.ndarray, " B"]) -> float:
-    """Return the share of clouds whose best category is the true one."""
-    return float((scores.argmax(1) == truth).mean())
-
-
-def _cosines(model: PointClip, clouds: list[Cloud], settings: Any) -> Float[np.ndarray, "B V K"]:
-    features = model.view_features(clouds, settings)
-    return np.stack([each.cosines for each in model.score(features, CATEGORIES)])
 
 
 def _searched(
@@ -73,7 +51,7 @@ def _searched(
 ) -> dict[str, Any]:
     """Search view weights on other clouds, as one should, and on the test clouds themselves, as released."""
     others, labels = draw(seed + 5_000, LESSON_CLOUDS)
-    weights, _ = search_view_weights(_cosines(model, others, BRIGHT), labels)
+    weights, _ = search_view_weights(view_cosines(model, others, BRIGHT), labels)
     return {
         "searched_top1": top1(np.einsum("bvk,v->bk", cosines, weights), truth),
         "searched_on_test_top1": search_view_weights(cosines, truth)[1],
@@ -97,23 +75,3 @@ def _few_shot(model: PointClip, clouds: list[Cloud], truth: Int[np.ndarray, " B"
         "without_adapter_top1": top1(np.stack([each.cosines.mean(0) for each in plain]), truth),
         "ensemble16_top1": top1(ensemble_logits(ours, classical, 0.5), truth),
     }
-
-
-def _lessons(model: PointClip, seed: int, size: int) -> dict[str, Any]:
-    """Measure fewer points, larger dots and clouds that do not stand upright."""
-    by_count = {}
-    for count in COUNTS:
-        clouds, truth = draw(seed, size, count=count)
-        by_count[str(count)] = top1(_cosines(model, clouds, BRIGHT).mean(1), truth)
-    by_tilt = {}
-    for degrees in TILTS_DEGREES:
-        tilted = [_tilted(cloud, degrees) for cloud in clouds]
-        by_tilt[str(degrees)] = top1(_cosines(model, tilted, BRIGHT).mean(1), truth)
-    return {"zero_shot_top1_by_points": by_count, "zero_shot_top1_by_tilt": by_tilt, "lesson_size": size}
-
-
-def _tilted(cloud: Cloud, degrees: float) -> Cloud:
-    """Turn a cloud about the x axis."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]], np.float32)
-    return Cloud(points=cloud.points @ turn.T)

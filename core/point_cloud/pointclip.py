@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -20,13 +20,20 @@ from core.backbones.clip import IMAGE_BATCH, ClipBackbone, open_clip_backbone
 from core.backbones.clip_model import encode_image
 from core.checkpoints import WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
-from core.point_cloud.adapter import InterViewAdapter, adapter_from_tensors, view_parts
+from core.point_cloud.adapter import (
+    WEIGHT_GRID,
+    InterViewAdapter,
+    adapter_from_tensors,
+    search_view_weights,
+    view_parts,
+)
 from core.point_cloud.projection import BRIGHT, PRESETS, RELEASED_ZERO_SHOT, ViewSettings, project
 from core.prompts import check_templates, fill
 from core.results import Cloud, ViewScores
 
 ZERO_SHOT_TEMPLATES = ("point cloud depth map of a {}.",)  # trainers/zeroshot.py
 FEW_SHOT_TEMPLATES = ("point cloud of a big {}.",)  # trainers/fewshot.py
+MOST_VIEWS, COARSE_GRID = 10, (0.5, 1.0)  # ten views have too many combinations of four weights for a click
 ADAPTER_ENDING = "-pointclip.safetensors"  # NAME.safetensors has its adapter in NAME-pointclip.safetensors
 
 
@@ -107,6 +114,33 @@ class PointClip:
             cosines = normalize(seen, dim=-1) @ text.T  # (B, V, L)
         return tuple(ViewScores(labels=tuple(labels), cosines=each, logit_scale=scale) for each in cosines.numpy())
 
+    def search_weights(
+        self,
+        clouds: Sequence[Cloud],
+        truth: Int[np.ndarray, " B"],
+        labels: Sequence[str],
+        *,
+        templates: Sequence[str] = ZERO_SHOT_TEMPLATES,
+        settings: ViewSettings = RELEASED_ZERO_SHOT,
+    ) -> tuple[Float[np.ndarray, " V"], float]:
+        """Return the view weights that name most of these labelled clouds rightly, and what share of them."""
+        cosines = self._cosines(clouds, labels, templates, settings)
+        return search_view_weights(cosines, truth, grid=WEIGHT_GRID if settings.views < MOST_VIEWS else COARSE_GRID)
+
+    def weighted_top1(
+        self,
+        clouds: Sequence[Cloud],
+        truth: Int[np.ndarray, " B"],
+        labels: Sequence[str],
+        weights: Float[np.ndarray, " V"],
+        *,
+        templates: Sequence[str] = ZERO_SHOT_TEMPLATES,
+        settings: ViewSettings = RELEASED_ZERO_SHOT,
+    ) -> float:
+        """Return the share of labelled clouds that the views name rightly when they count by these weights."""
+        cosines = self._cosines(clouds, labels, templates, settings)
+        return float((np.einsum("bvl,v->bl", cosines, weights).argmax(1) == truth).mean())
+
     def text_features(
         self, labels: Sequence[str], templates: Sequence[str] = ZERO_SHOT_TEMPLATES
     ) -> Float[Tensor, "L D"]:
@@ -117,6 +151,12 @@ class PointClip:
         texts = [fill(template, label.replace("_", " ")) for label in labels for template in kept]
         prompts = self.backbone.encode_texts(texts).reshape(len(labels), len(kept), -1)
         return normalize(prompts.mean(1), dim=-1)
+
+    def _cosines(
+        self, clouds: Sequence[Cloud], labels: Sequence[str], templates: Sequence[str], settings: ViewSettings
+    ) -> Float[np.ndarray, "B V L"]:
+        scored = self.score(self.view_features(clouds, settings), labels, templates=templates)
+        return np.stack([each.cosines for each in scored])
 
     def _draw(self, cloud: Cloud, settings: ViewSettings) -> Float[Tensor, "V S S"]:
         if not len(cloud.points):

@@ -14,6 +14,7 @@ Legend: B clouds, N points, V views, R side of the picture that is drawn, D slic
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -39,6 +40,8 @@ V2_POOL = 7
 V2_SIGMA_PIXELS = 3.0
 NEAREST, FARTHEST = 250 / 255, 40 / 255  # as core.world.looks draws point clouds; a test compares
 DOTS = (1, 3, 5)
+CLOUDS_AT_ONCE = 8  # so that their pictures stay in the processor's cache
+LEAST_WEIGHT = 1e-30  # below the weight of any point that a float32 can place
 LOOKS = ("released", "bright")
 
 
@@ -86,6 +89,8 @@ PRESETS = {
 
 def project(points: Float[Tensor, "B N 3"], settings: ViewSettings, size: int) -> Float[Tensor, "B V S S"]:
     """Draw each cloud from each side, one channel, resized to `size`; depths can be differentiated, places cannot."""
+    if len(points) > CLOUDS_AT_ONCE:
+        return torch.cat([project(part, settings, size) for part in points.split(CLOUDS_AT_ONCE)])
     resolution = settings.resolution or size
     turned = view_points(points, settings)
     if settings.variant == "v2":
@@ -109,6 +114,7 @@ def view_points(points: Float[Tensor, "B N 3"], settings: ViewSettings) -> Float
     return turned + view_shift(settings).to(points)
 
 
+@cache
 def view_turns(variant: str, views: int) -> tuple[Float[Tensor, "V 3 3"], Float[Tensor, "V 3 3"] | None]:
     """Return the matrices that multiply points from the right, and V2's second ones."""
     turns = TURNS_DEGREES[variant, views]
@@ -134,11 +140,10 @@ def harmonic_depth(turned: Float[Tensor, "B V N 3"], resolution: int, dot_pixels
     """Return each pixel's depth, the mean of its points weighted by nearness; 0 where there is none."""
     index, inside = _dots(turned, resolution, dot_pixels)
     z = torch.where(inside, turned[..., 2, None], 1.0)
-    count, weight = (
-        _empty(turned, resolution).scatter_add(-1, index.flatten(2), (values * inside).flatten(2))
-        for values in (torch.ones_like(z), 1 / z)
-    )
-    depth = torch.where(count > 0, count / torch.where(count > 0, weight, 1.0), 0.0)  # sum(z / z) / sum(1 / z)
+    places, count, weight = index.flatten(2), inside.to(z).flatten(2), (inside / z).flatten(2)
+    counts = _empty(turned, resolution).scatter_add_(-1, places, count)
+    weights = _empty(turned, resolution, LEAST_WEIGHT).scatter_add_(-1, places, weight)
+    depth = counts / weights  # sum(z / z) / sum(1 / z); 0 where there is no point
     return depth.unflatten(-1, (resolution, resolution))
 
 
@@ -207,8 +212,8 @@ def _rotation(*degrees: float) -> Float[Tensor, "3 3"]:
     return product
 
 
-def _empty(turned: Tensor, resolution: int) -> Float[Tensor, "B V P"]:
-    return turned.new_zeros(*turned.shape[:2], resolution**2)
+def _empty(turned: Tensor, resolution: int, value: float = 0.0) -> Float[Tensor, "B V P"]:
+    return turned.new_full((*turned.shape[:2], resolution**2), value)
 
 
 def _dots(turned: Tensor, resolution: int, dot_pixels: int) -> tuple[Int[Tensor, "B V N K"], Tensor]:

@@ -6,13 +6,27 @@ import logging
 import sys
 from pathlib import Path
 
+from core.train.actionclip import ActionLesson, ActionRecipe
 from core.train.adapter import AdapterLesson
+from core.train.clip4clip import Clip4ClipLesson, Clip4ClipRecipe
+from core.train.groupvit import GroupVitLesson, GroupVitRecipe
 from core.train.loop import ClipLesson
+from core.train.lseg import LsegLesson, LsegRecipe
 from core.train.places import PlacesLesson, PlacesRecipe
 from core.train.recipes import RECIPES, AdapterRecipe, ClipRecipe
 from core.train.run import Run
+from core.train.sam import SamLesson, SamRecipe
 
-LESSONS = {ClipRecipe: ClipLesson, AdapterRecipe: AdapterLesson, PlacesRecipe: PlacesLesson}
+LESSONS = {
+    ClipRecipe: ClipLesson,
+    Clip4ClipRecipe: Clip4ClipLesson,
+    ActionRecipe: ActionLesson,
+    LsegRecipe: LsegLesson,
+    GroupVitRecipe: GroupVitLesson,
+    SamRecipe: SamLesson,
+    PlacesRecipe: PlacesLesson,
+    AdapterRecipe: AdapterLesson,
+}
 
 
 def main() -> None:

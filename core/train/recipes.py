@@ -1,9 +1,15 @@
 """What is trained on what, and how: one frozen recipe a network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.backbones.clip_model import ClipSize
+from core.train.actionclip import ActionRecipe
+from core.train.clip4clip import Clip4ClipRecipe
+from core.train.groupvit import GroupVitRecipe
+from core.train.lseg import LsegRecipe
 from core.train.places import PlacesRecipe
+from core.train.sam import SamRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +67,12 @@ class AdapterRecipe:
     steps: int = 2_400
     learning_rate: float = 0.01
     warmup: float = 0.0
+    max_gradient_norm: float = float("inf")  # the release does not clip, and the CLIP's features are long
     weight_decay: float = 5e-4
     seed: int = 0
 
 
-RECIPES: dict[str, ClipRecipe | AdapterRecipe | PlacesRecipe] = {
+RECIPES: dict[str, Any] = {
     "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
@@ -77,6 +84,11 @@ RECIPES: dict[str, ClipRecipe | AdapterRecipe | PlacesRecipe] = {
         learning_rate=1.5e-3,
         autocast_dtype="bfloat16",
     ),
+    "clip4clip": Clip4ClipRecipe(),
+    "actionclip": ActionRecipe(),
+    "lseg": LsegRecipe(),
+    "groupvit": GroupVitRecipe(),
+    "sam": SamRecipe(),
     "depthclip": PlacesRecipe(checkpoint="toybox-places", start="toybox-resnet"),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

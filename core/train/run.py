@@ -17,7 +17,7 @@ from core.train.folder import RunFolder
 LOG_STEPS = 20
 SAVE_STEPS = 100
 VALIDATE_STEPS = 400
-MAX_GRADIENT_NORM = 1.0
+MAX_GRADIENT_NORM = 1.0  # where the recipe says nothing else
 
 
 @runtime_checkable
@@ -85,7 +85,8 @@ class Run:
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.lesson.model.parameters(), MAX_GRADIENT_NORM)
+        most = getattr(self.recipe, "max_gradient_norm", MAX_GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_(self.lesson.model.parameters(), most)
         self.optimizer.step()
         self.step += 1
         return loss.item()

@@ -7,7 +7,18 @@ import pytest
 from demos.errors import CHINESE, translate
 from tests.project import FILES, ROOT
 
-REACH_USERS = ("demos/", "core/zero_shot/", "core/point_cloud/", "core/depth/", "core/backbones/")
+REACH_USERS = (
+    "demos/",
+    "core/zero_shot/",
+    "core/segmentation/",
+    "core/video_retrieval/",
+    "core/action/",
+    "core/point_cloud/",
+    "core/depth/",
+    "core/sketch/",
+    "core/backbones/",
+    "core/media_video/",
+)
 REACH_USERS_TOO = ("media", "media3d", "prompts", "checkpoints", "hub", "device", "registry")
 
 

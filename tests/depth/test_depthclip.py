@@ -8,14 +8,12 @@ import torch
 from torch.nn.functional import normalize
 
 from core.backbones.clip_model import encode_image
+from core.backbones.dense import pool_each_place, project_patches, resize_positions
 from core.checkpoints import Weights
 from core.depth.depthclip import (
     DepthClip,
     DepthSettings,
     network_size,
-    pool_each_place,
-    project_patches,
-    resize_positions,
     thin_channels,
     variants_of,
 )

@@ -10,11 +10,10 @@ import torch
 from open_clip.modified_resnet import AttentionPool2d
 from torch import Tensor
 
+from core.backbones.dense import pool_each_place, resize_positions
 from core.backbones.tokenizer import clip_tokenizer
 from core.depth.depthclip import (
     DepthSettings,
-    pool_each_place,
-    resize_positions,
     scaled_products,
     thin_channels,
 )

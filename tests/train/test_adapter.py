@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
@@ -52,3 +54,16 @@ def test_a_finished_run_leaves_an_adapter_and_its_card(tmp_path):
 def test_photographs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="leave --data out"):
         adapter.AdapterLesson(TINY, tmp_path, "cifar10")
+
+
+def test_gradients_are_not_clipped_as_a_clips_are():
+    assert TINY.max_gradient_norm > 1e6
+    with_clip = dataclasses.replace(TINY, max_gradient_norm=1e-6)
+    moved = []
+    for recipe in (TINY, with_clip):
+        lesson = adapter.AdapterLesson(recipe, Path(), None)
+        run = Run(lesson, Path(tempfile.mkdtemp()), resume=False)
+        before = lesson.model.fusion_ratio.detach().clone()
+        run.advance(0.0)
+        moved.append(float((lesson.model.fusion_ratio.detach() - before).norm()))
+    assert moved[0] > 10 * moved[1]

@@ -1,0 +1,222 @@
+"""LSeg's lesson: novel things are never annotated, the step decides the batch, CLIP's ViT becomes LSeg's."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity
+
+from core.backbones.clip_model import from_tensors as clip_from_tensors
+from core.checkpoints import fetch, read_tensors, resolve
+from core.segmentation.lseg_model import from_tensors
+from core.train import lseg
+from core.train.augment import normalise
+from core.train.lseg import LsegLesson, LsegRecipe, separate, square
+from core.train.lseg_data import NAMES, cut, cut_labels, pixel_names, random_crops, relight, toybox_scenes
+from core.train.run import Run
+from core.world.picture import picture
+from core.world.scene import BASE, NOVEL
+
+TINY = LsegRecipe(
+    annotated=6,
+    plain=6,
+    picture=64,
+    crop=32,
+    batch_annotated=3,
+    batch_plain=2,
+    channels=(4, 4, 4, 4),
+    features=4,
+    steps=4,
+    first_region_step=0,
+    least_region=2,
+    autocast_dtype=None,
+)
+WHOLE = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(lseg, "WATCHED", 2)
+
+
+def lesson(cache, **changes) -> LsegLesson:
+    return LsegLesson(dataclasses.replace(TINY, **changes), cache, None)
+
+
+def losses(run: Run, steps: int) -> list[float]:
+    return [run.advance(run.step / run.recipe.steps) for _ in range(steps)]
+
+
+def test_no_novel_word_is_ever_a_label():
+    assert not set(NAMES) & set(NOVEL)
+    assert set(BASE) < set(NAMES)
+    assert lseg.OTHER not in NAMES
+
+
+def test_annotated_pictures_show_base_things_and_name_every_pixel(cache):
+    scenes = toybox_scenes(0, 6, 6, size=64, cache=cache)
+    assert scenes.pictures.shape == (6, 64, 64, 3)
+    assert scenes.labels.max() < len(NAMES)
+    view = picture(21_000_000, 64, count=1, pairs="base", samples=2)
+    assert np.array_equal(scenes.pictures[0], view.rgb)
+    names = {NAMES[index] for index in np.unique(pixel_names(view))}
+    assert view.scene.things[0].category in names
+    assert names <= {view.scene.things[0].category, view.scene.ground, view.scene.sky}
+
+
+def test_a_picture_with_a_novel_thing_has_no_name_for_it():
+    seed = next(seed for seed in range(200) if picture(seed, 32, count=1, samples=1).boxes.labels[0] in NOVEL)
+    view = picture(seed, 32, count=1, samples=1)
+    assert (pixel_names(view)[view.categories.ids >= 0] == len(NAMES)).all()
+
+
+def test_a_second_call_reads_the_pictures_back(cache, monkeypatch):
+    first = toybox_scenes(0, 6, 6, size=64, cache=cache)
+    monkeypatch.setattr("core.train.lseg_data._draw_chunk", lambda *_, **__: pytest.fail("drawn again"))
+    assert np.array_equal(toybox_scenes(0, 6, 6, size=64, cache=cache).plain, first.plain)
+
+
+def test_labels_are_cut_where_the_network_puts_its_places():
+    labels = torch.arange(64, dtype=torch.uint8).reshape(1, 8, 8)
+    found = cut_labels(labels, WHOLE, 8)
+    assert found.shape == (1, 4, 4)
+    assert found[0, [0, 0, -1, -1], [0, -1, 0, -1]].tolist() == [0, 7, 56, 63]  # corners on corners
+    assert torch.equal(cut_labels(labels, WHOLE * torch.tensor([[-1.0], [1.0]]), 8), found.flip(-1))
+
+
+def test_pictures_and_labels_are_cut_alike():
+    pictures = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    pictures[:, 8:20, 4:28] = 255
+    labels = (pictures[..., 0] > 0).to(torch.uint8)
+    theta = random_crops(1, least_zoom=0.6, most_zoom=0.7, generator=torch.Generator().manual_seed(2))
+    image = cut(pictures, theta, 16)[0, 0]
+    places = cut_labels(labels, theta, 16)[0]
+    pixels = torch.linspace(0, 15, 8).round().long()
+    agree = (image[pixels][:, pixels] > 0.5).long() == places
+    assert agree.float().mean() > 0.85
+
+
+def test_light_changes_stay_within_what_a_picture_can_be():
+    images = relight(torch.rand(4, 3, 8, 8), torch.Generator().manual_seed(0))
+    assert 0 <= images.min() <= images.max() <= 1
+
+
+def test_regions_are_the_largest_connected_ones():
+    mask = np.zeros((2, 6, 6), bool)
+    mask[0, 0, :2] = mask[0, 3:5, 3:6] = True
+    mask[1, 5, 5] = True
+    found = separate(mask, least=2)
+    assert [(index, int(region.sum())) for index, region in found] == [(0, 6), (0, 2)]
+
+
+def test_the_square_around_a_region_is_centred_on_it(monkeypatch):
+    monkeypatch.setattr(lseg, "MARGIN", 1.0)
+    mask = np.zeros((8, 8), bool)
+    mask[0:2, 4:8] = True
+    assert square(mask).tolist() == [[0.5, 0, 0.5], [0, 0.5, -0.75]]
+
+
+def test_the_label_list_always_ends_with_other_and_every_pixel_is_on_it():
+    truth = torch.arange(len(NAMES)).reshape(1, 5, -1)
+    lengths = set()
+    for step in range(20):
+        chosen, target = lseg._label_list(truth, np.random.default_rng(step))
+        assert chosen[-1] == len(NAMES)
+        named = target != len(chosen) - 1
+        assert torch.equal(chosen[target[named]], truth[named])
+        assert set(truth[~named].tolist()).isdisjoint(chosen.tolist())
+        lengths.add(len(chosen))
+    assert len(lengths) > 3
+
+
+def test_clip_s_vit_becomes_lseg_s(cache):
+    """Only the deviation by which each token is divided differs, so that vectors point nearly the same way."""
+    trained = lesson(cache)
+    visual = clip_from_tensors(read_tensors(fetch(resolve("clip", TINY.start)))).visual
+    pictures = torch.from_numpy(trained.scenes.plain).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        tokens = visual._embeds(normalise(pictures))
+        for block in visual.transformer.resblocks:
+            tokens = block(tokens)
+        found = trained.model.pretrained.model(2 * pictures - 1)[-1]
+    assert cosine_similarity(found, tokens, dim=-1).mean() > 0.8
+
+
+def test_words_are_frozen_and_everything_else_learns(cache):
+    trained = lesson(cache, steps=8)
+    before = {key: value.clone() for key, value in trained.model.state_dict().items()}
+    run = Run(trained, cache / "run", resume=False)
+    losses(run, 5)  # one for each kernel beside the network's own
+    after = trained.model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items() if key.startswith("clip_pretrained"))
+    for key in (
+        "pretrained.model.blocks.0.mlp.fc1.weight",
+        "scratch.head1.weight",
+        "pretrained.act_postprocess1.3.bias",
+    ):
+        assert not torch.equal(after[key], before[key])
+    kernels = [key for key in before if key.endswith("depthwise.depthwise.weight")]
+    assert len(kernels) == 6
+    assert not any(torch.equal(after[key], before[key]) for key in kernels)
+
+
+def test_kernels_of_an_ablation_do_not_move_the_network(cache):
+    trained = lesson(cache)
+    features = trained.model.features(torch.randn(2, 3, 32, 32))
+    target = torch.zeros(2, 16, 16, dtype=torch.long)
+    trained._pixel_loss(features, trained.words[:4], target, 0).backward()
+    first = trained.model.scratch.head1.weight.grad.clone()
+    trained.model.zero_grad()
+    features = trained.model.eval().features(torch.randn(2, 3, 32, 32))
+    other = trained.model.regularise(lseg.products(features, trained.words[:4]).detach(), lseg.ABLATION[0])
+    other.mean().backward()
+    assert trained.model.scratch.head1.weight.grad is None
+    assert first.abs().sum() > 0
+
+
+def test_regions_are_drawn_to_what_clip_says_of_them(cache, monkeypatch):
+    trained = lesson(cache)
+    features = torch.nn.functional.normalize(torch.randn(2, 128, 16, 16), dim=1).requires_grad_()
+    mask = np.zeros((2, 16, 16), bool)
+    mask[0, 2:6, 2:6] = True
+    monkeypatch.setattr(lseg, "separate", lambda *_: [(0, mask[0])])
+    loss = trained._region_loss(features, torch.from_numpy(trained.scenes.plain[:2]), WHOLE.expand(2, -1, -1))
+    loss.backward()
+    moved = features.grad.abs().sum(1) > 0
+    assert torch.equal(moved, torch.from_numpy(mask))
+    monkeypatch.setattr(lseg, "separate", lambda *_: [])
+    nothing = trained._region_loss(features, torch.from_numpy(trained.scenes.plain[:2]), WHOLE.expand(2, -1, -1))
+    assert nothing == 0
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(cache, tmp_path, few):
+    whole = losses(Run(lesson(cache), tmp_path / "whole", resume=False), 4)
+    first = Run(lesson(cache), tmp_path / "halves", resume=False)
+    halves = losses(first, 2)
+    first.save()
+    second = Run(lesson(cache), tmp_path / "halves", resume=True)
+    assert halves + losses(second, 2) == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_finished_run_leaves_a_file_that_stands_alone(cache, tmp_path, few):
+    path = tmp_path / "toybox-lseg.safetensors"
+    trained = lesson(cache)
+    Run(trained, tmp_path, resume=False, command="python -m core.train lseg").train()
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert card["never_annotated"] == list(NOVEL)
+    assert set(card["sha256"]) == {"toybox-resnet", "toybox-vit"}
+    network = from_tensors(read_tensors(path))
+    assert [each.name for each in network.regularisers][:2] == ["bottleneck 2", "none"]
+    assert len(network.regularisers) == 7
+
+
+def test_data_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="leave --data out"):
+        LsegLesson(TINY, tmp_path, "cifar10")
