@@ -11,7 +11,7 @@ from typing import Any
 
 from core import checkpoints, device
 
-KEPT_MODELS = 6  # loaded at once; the one unused for longest goes first
+KEPT_MODELS = 3  # loaded at once; the one unused for longest goes first
 Key = tuple[str, str, int, str]  # system, weights, time of the file, device
 
 

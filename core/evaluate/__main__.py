@@ -25,7 +25,7 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "clipasso": evaluate_clipasso,
 }
 
-SIZES = {"clip": 1000, "clip4clip": 200, "actionclip": 240, "pointclip": 960, "depthclip": 100, "clipasso": 24}
+SIZES = {"clip": 1000, "clip4clip": 200, "actionclip": 240, "pointclip": 960, "depthclip": 100, "clipasso": 72}
 
 
 def main() -> None:

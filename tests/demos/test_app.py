@@ -12,6 +12,8 @@ from demos.build_examples import CHOSEN
 
 PUBLIC = {
     "zero_shot",
+    "action",
+    "sketch",
     "point_cloud",
     "depth",
     "heat_maps",

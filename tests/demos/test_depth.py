@@ -93,7 +93,7 @@ def test_nothing_happens_before_an_answer_or_while_typing(kept):
 
 def test_a_variant_that_the_model_lacks_is_replaced_and_named(scene):
     _, _, said, _, variant = ask(scene[0], variant="patches")
-    assert variant == "released"
+    assert variant == "attention_pooled"
     assert "toybox-vit" in said
 
 

@@ -244,5 +244,6 @@ def test_only_the_answer_is_public_and_no_word_is_left_over(root):
         point_cloud.build(gr.State("en"))
     dependencies = demo.get_config_file()["dependencies"]
     assert [each["api_name"] for each in dependencies if each["api_visibility"] == "public"] == ["point_cloud"]
-    code = "".join((root / "demos" / f"{name}.py").read_text() for name in ("point_cloud", "point_cloud_lessons"))
+    names = ("point_cloud", "point_cloud_lessons", "point_cloud_more")
+    code = "".join((root / "demos" / f"{name}.py").read_text() for name in names)
     assert [key for key in text_point_cloud.WORDS if f'"{key}"' not in code] == []
