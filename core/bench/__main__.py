@@ -15,6 +15,7 @@ BENCHES: dict[str, str] = {  # name: module:function
     "projection": "core.bench.point_cloud:projection",
     "scan": "core.bench.point_cloud:scan",
     "rasteriser": "core.bench.sketch:rasteriser",
+    "drawing_share": "core.bench.sketch_step:drawing_share",
     "indexing": "core.bench.video:indexing",
     "moment_query": "core.bench.video:moment_query",
     "moment_query_growth": "core.bench.video:moment_query_growth",

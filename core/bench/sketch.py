@@ -37,7 +37,7 @@ def rasteriser() -> dict[str, Any]:
     ours = lambda p: draw_ink(p[None], torch.full((1, len(p)), WIDTH), (SIDE, SIDE))[0]  # noqa: E731
     turn = lambda draw: forward_and_back(draw, points, weight)  # noqa: E731
     against_newton = report(*paired(lambda: turn(ours), lambda: turn(newton_ink), repeats=15), NEWTON)
-    against_dense = report(*paired(lambda: turn(ours), lambda: turn(dense_ink), repeats=3), DENSE)
+    against_dense = report(*paired(lambda: turn(ours), lambda: turn(dense_ink), repeats=7), DENSE)
     truth = sampled(points, REFERENCE_SAMPLES)
     errors = {
         name: float((drawn - truth).abs()[truth > 0].mean())
