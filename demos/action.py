@@ -113,8 +113,8 @@ def _inputs(language: gr.State) -> dict[str, Any]:
     run = gr.Button(t("act_run"), variant="primary", elem_classes="run", elem_id="act-run")
     backwards = gr.Button(t("act_backwards"), elem_id="act-backwards")
     with gr.Row():
-        head = gr.Dropdown(list(HEADS), value=HEADS[0], label=t("act_head"), min_width=110, elem_id="act-head")
-        order = gr.Dropdown(list(ORDERS), value=ORDERS[0], label=t("act_order"), min_width=110, elem_id="act-order")
+        head = gr.Dropdown(list(HEADS), value=HEADS[0], label=t("act_head"), min_width=140, elem_id="act-head")
+        order = gr.Dropdown(list(ORDERS), value=ORDERS[0], label=t("act_order"), min_width=140, elem_id="act-order")
         templates = gr.Dropdown(
             list(TEMPLATE_SETS),
             value=TEMPLATE_SETS[-1],
