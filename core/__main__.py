@@ -13,11 +13,27 @@ from types import ModuleType
 from typing import Any
 
 from core import registry
-from core.commands import actionclip, clip, clip4clip, clipasso, clipdraw, depthclip, moments, pointclip
+from core.commands import (
+    actionclip,
+    clip,
+    clip4clip,
+    clipasso,
+    clipdraw,
+    depthclip,
+    groupvit,
+    lseg,
+    moments,
+    pointclip,
+    sam,
+)
 from core.prompts import TEMPLATES
 
 COMMANDS: dict[str, ModuleType] = {
     "clip": clip,
+    "lseg": lseg,
+    "groupvit": groupvit,
+    "sam": sam,
+    "plain_clip": lseg,
     "clip4clip": clip4clip,
     "moments": moments,
     "actionclip": actionclip,

@@ -105,8 +105,37 @@ def _clip(name: str, repo: str, parameters: int, licence: str, top1: float, note
     )
 
 
+def _sam(size: str, file: str, parameters: int, sha256: str) -> Weights:
+    """Return the card of one of the authors' SAM files."""
+    return Weights(
+        name=f"sam_vit_{size}/meta",
+        system="sam",
+        url=f"https://dl.fbaipublicfiles.com/segment_anything/{file}",
+        filename=file,
+        parameters=parameters,
+        sha256=sha256,
+        licence="Apache-2.0",
+        note="trained on the 1.1 billion masks of SA-1B",
+    )
+
+
+def _groupvit(tag: str, note: str) -> Weights:
+    return Weights(
+        name=f"groupvit-gcc-{tag}/nvidia",
+        system="groupvit",
+        repo=f"nvidia/groupvit-gcc-{tag}",
+        filename=TRANSFORMERS_FILE,
+        parameters=55_726_609,
+        licence="NVIDIA Source Code License (research only, non-commercial)",
+        note=note,
+    )
+
+
 APPLE = "Apple research terms (non-commercial)"
 SIGLIP = "sigmoid scores, many languages"
+SAM_B = "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912"
+SAM_L = "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622"
+SAM_H = "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"
 DATACOMP = "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"
 
 # ImageNet figures: open_clip docs/openclip_results.csv, MobileCLIP and PE READMEs. Parameters: counted by a test.
@@ -131,6 +160,14 @@ WEIGHTS: tuple[Weights, ...] = (
         licence="MIT",
         note="X-CLIP, a relative whose frames exchange messages; Kinetics-400",
     ),
+    _embedded("toybox-lseg", "trained here on Toybox masks of base things, over toybox-resnet's words", "lseg"),
+    _embedded("toybox-groupvit", "trained here on Toybox captions, no mask ever seen", "groupvit"),
+    _groupvit("yfcc", "trained on captions of CC12M and YFCC14M"),
+    _groupvit("redcaps", "trained on captions of CC12M and RedCaps"),
+    _embedded("toybox-sam", "trained here on the Toybox's regions", "sam"),
+    _sam("b", "sam_vit_b_01ec64.pth", 93_735_472, SAM_B),
+    _sam("l", "sam_vit_l_0b3195.pth", 312_342_832, SAM_L),
+    _sam("h", "sam_vit_h_4b8939.pth", 641_090_608, SAM_H),
     _embedded("toybox-places", "toybox-resnet, which went on to hear how far places are", "depthclip"),
     _clip(
         "ViT-B-32-quickgelu/openai",

@@ -53,8 +53,11 @@ def unit_cloud(
     """Keep at most `count` spread points, centre them, scale them into the unit sphere, turn +Y up."""
     if up not in ("y", "z") or count < 1:
         raise ValueError(f"wanted up as 'y' or 'z' and a count of at least 1, got {up!r} and {count}")
-    _check(points)
-    least, most = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    if not len(points):
+        raise ValueError("This file holds no points.")
+    _check_count(len(points))
+    least, most = (np.array([find(axis) for axis in points.T], np.float64) for find in (np.min, np.max))
+    _check_finite(np.stack([least, most]))  # NaN and infinity would be among them
     largest = (most / 2 - least / 2).max()  # halved first: the sum of huge numbers is infinite
     if not largest > 0:
         raise ValueError("All points of this file lie in one place: there is no shape to see.")
@@ -75,9 +78,14 @@ def farthest_points(points: Float[np.ndarray, "N 3"], count: int, rng: np.random
         return points
     chosen = np.empty(count, np.intp)
     chosen[0] = rng.integers(len(points))
-    distance = np.full(len(points), np.inf)
+    axes, distance = np.ascontiguousarray(points.T), np.full(len(points), np.inf)
+    away = np.empty_like(axes)
     for place in range(1, count):
-        distance = np.minimum(distance, ((points - points[chosen[place - 1]]) ** 2).sum(1))
+        np.subtract(axes, axes[:, chosen[place - 1], None], out=away)
+        np.multiply(away, away, out=away)
+        away[0] += away[1]
+        away[0] += away[2]
+        np.minimum(distance, away[0], out=distance)
         chosen[place] = distance.argmax()
     return points[chosen]
 
@@ -116,13 +124,6 @@ def _read(path: Path, count: int, rng: np.random.Generator) -> Float[np.ndarray,
         raise ValueError("This file cannot be read from the disk.") from None
 
 
-def _check(points: np.ndarray) -> None:
-    if not len(points):
-        raise ValueError("This file holds no points.")
-    _check_count(len(points))
-    _check_finite(points)
-
-
 def _check_count(points: int) -> None:
     if points > MOST_VERTICES:
         raise ValueError(f"This file has more than {MOST_VERTICES // 1_000_000} million points; make it smaller first.")
@@ -157,7 +158,9 @@ def _read_mesh(path: Path, count: int, rng: np.random.Generator) -> Float[np.nda
     triangles, points = [], []
     for place, name in nodes:
         part = scene.geometry[name]
-        vertices = np.asarray(part.vertices, np.float64) @ place[:3, :3].T + place[:3, 3]
+        vertices = np.asarray(part.vertices, np.float64)
+        if not np.array_equal(place, np.eye(4)):
+            vertices = vertices @ place[:3, :3].T + place[:3, 3]
         faces = getattr(part, "faces", None)
         if faces is None or not len(faces):
             points.append(vertices)

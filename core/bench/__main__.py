@@ -22,6 +22,8 @@ BENCHES: dict[str, str] = {  # name: module:function
     "tight_head": "core.bench.clip4clip:tight_head",
     "frame_features": "core.bench.action:frame_features",
     "lseg_single_scale": "core.bench.lseg:lseg_single_scale",
+    "regions": "core.bench.regions:bench_regions",
+    "groupvit_new_words": "core.bench.groupvit:groupvit_new_words",
     "lseg_new_words": "core.bench.lseg:lseg_new_words",
 }
 

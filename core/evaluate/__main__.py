@@ -14,10 +14,16 @@ from core.evaluate.clip import evaluate_clip
 from core.evaluate.clip4clip import evaluate_clip4clip
 from core.evaluate.clipasso import evaluate_clipasso
 from core.evaluate.depthclip import evaluate_depthclip
+from core.evaluate.groupvit import evaluate_groupvit
+from core.evaluate.lseg import evaluate_lseg
 from core.evaluate.pointclip import evaluate_pointclip
+from core.evaluate.sam import evaluate_sam
 
 EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "clip": evaluate_clip,
+    "lseg": evaluate_lseg,
+    "groupvit": evaluate_groupvit,
+    "sam": evaluate_sam,
     "clip4clip": evaluate_clip4clip,
     "actionclip": evaluate_actionclip,
     "pointclip": evaluate_pointclip,
@@ -25,7 +31,17 @@ EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "clipasso": evaluate_clipasso,
 }
 
-SIZES = {"clip": 1000, "clip4clip": 200, "actionclip": 240, "pointclip": 960, "depthclip": 100, "clipasso": 72}
+SIZES = {
+    "clip": 1000,
+    "lseg": 200,
+    "groupvit": 200,
+    "sam": 120,
+    "clip4clip": 200,
+    "actionclip": 240,
+    "pointclip": 960,
+    "depthclip": 100,
+    "clipasso": 72,
+}
 
 
 def main() -> None:

@@ -15,9 +15,10 @@ Legend: B clouds, N points, V views, R side of the picture that is drawn, D slic
 import math
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 
@@ -40,7 +41,7 @@ V2_POOL = 7
 V2_SIGMA_PIXELS = 3.0
 NEAREST, FARTHEST = 250 / 255, 40 / 255  # as core.world.looks draws point clouds; a test compares
 DOTS = (1, 3, 5)
-CLOUDS_AT_ONCE = 8  # so that their pictures stay in the processor's cache
+CLOUDS_AT_ONCE = 4  # so that their pictures stay in the processor's cache
 LEAST_WEIGHT = 1e-30  # below the weight of any point that a float32 can place
 LOOKS = ("released", "bright")
 
@@ -108,10 +109,10 @@ def project(points: Float[Tensor, "B N 3"], settings: ViewSettings, size: int) -
 def view_points(points: Float[Tensor, "B N 3"], settings: ViewSettings) -> Float[Tensor, "B V N 3"]:
     """Turn each cloud into each view: x down, y right, z away from the eye, which is at 0."""
     first, second = view_turns(settings.variant, settings.views)
-    turned = points[:, None] @ first.to(points)
+    turned = first.to(points).mT @ points.mT[:, None]  # (B, V, 3, N): each axis lies in one piece of memory
     if second is not None:
-        turned = turned @ second.to(points)
-    return turned + view_shift(settings).to(points)
+        turned = second.to(points).mT @ turned
+    return (turned + view_shift(settings).to(points)[:, None]).mT
 
 
 @cache
@@ -138,21 +139,20 @@ def pixel_coordinates(turned: Float[Tensor, "B V N 3"], resolution: int) -> Floa
 
 def harmonic_depth(turned: Float[Tensor, "B V N 3"], resolution: int, dot_pixels: int = 1) -> Float[Tensor, "B V R R"]:
     """Return each pixel's depth, the mean of its points weighted by nearness; 0 where there is none."""
-    index, inside = _dots(turned, resolution, dot_pixels)
-    z = torch.where(inside, turned[..., 2, None], 1.0)
-    places, count, weight = index.flatten(2), inside.to(z).flatten(2), (inside / z).flatten(2)
-    counts = _empty(turned, resolution).scatter_add_(-1, places, count)
-    weights = _empty(turned, resolution, LEAST_WEIGHT).scatter_add_(-1, places, weight)
+    places, inside = _dots(turned, resolution, dot_pixels)
+    z = torch.where(inside, turned[..., 2][..., None, :], 1.0)
+    one, weight = inside.to(z), inside / z
+    counts = _empty(turned, resolution).scatter_add_(-1, places, one.flatten(2))
+    weights = _empty(turned, resolution, LEAST_WEIGHT).scatter_add_(-1, places, weight.flatten(2))
     depth = counts / weights  # sum(z / z) / sum(1 / z); 0 where there is no point
     return depth.unflatten(-1, (resolution, resolution))
 
 
 def nearness(turned: Float[Tensor, "B V N 3"], resolution: int, dot_pixels: int = 1) -> Float[Tensor, "B V R R"]:
     """Return the nearest point of each pixel, bright, the farthest of the view dim; 0 where there is none."""
-    index, inside = _dots(turned, resolution, dot_pixels)
-    z = turned[..., 2, None].expand(index.shape)
-    values = torch.where(inside, _brightness(z, inside, (-2, -1)), 0.0)
-    drawn = _empty(turned, resolution).scatter_reduce(-1, index.flatten(2), values.flatten(2), "amax")
+    places, inside = _dots(turned, resolution, dot_pixels)
+    values = torch.where(inside, _brightness(turned[..., 2][..., None, :], inside, (-2, -1)), 0.0)
+    drawn = _empty(turned, resolution).scatter_reduce(-1, places, values.flatten(2), "amax")
     return drawn.unflatten(-1, (resolution, resolution))
 
 
@@ -201,30 +201,38 @@ def gaussian_kernel() -> Float[Tensor, "3 3"]:
 
 def _rotation(*degrees: float) -> Float[Tensor, "3 3"]:
     """Return Rx Ry Rz for three angles."""
-    product = torch.eye(3, dtype=torch.float64)
+    whole = torch.eye(3, dtype=torch.float64)
     for axis, angle in enumerate(map(math.radians, degrees)):
         turn = torch.eye(3, dtype=torch.float64)
         i, j = sorted(((axis + 1) % 3, (axis + 2) % 3))
         sign = 1 if axis == 1 else -1
         turn[i, i] = turn[j, j] = math.cos(angle)
         turn[i, j], turn[j, i] = sign * math.sin(angle), -sign * math.sin(angle)
-        product = product @ turn
-    return product
+        whole = whole @ turn
+    return whole
 
 
 def _empty(turned: Tensor, resolution: int, value: float = 0.0) -> Float[Tensor, "B V P"]:
     return turned.new_full((*turned.shape[:2], resolution**2), value)
 
 
-def _dots(turned: Tensor, resolution: int, dot_pixels: int) -> tuple[Int[Tensor, "B V N K"], Tensor]:
-    """Return the pixels that each point's dot covers, and which of them are on the picture, before the eye."""
-    reach = torch.arange(dot_pixels, device=turned.device) - dot_pixels // 2
-    step = torch.cartesian_prod(reach, reach)  # (K, 2)
+def _dots(
+    turned: Float[Tensor, "B V N 3"], resolution: int, dot_pixels: int
+) -> tuple[Int[Tensor, "B V KN"], Bool[Tensor, "B V K N"]]:
+    """Return the K pixels that each point's dot covers, and which of them are on the picture, before the eye.
+
+    What is not on it has the place 0, to which it must add nothing.
+    """
+    before_eye, reach = turned[..., 2] > 0, range(-(dot_pixels // 2), dot_pixels // 2 + 1)
     corner = (pixel_coordinates(turned.detach(), resolution) - 0.5).ceil()  # halves go down, as released
-    places = corner.clamp(-dot_pixels, resolution + dot_pixels).nan_to_num(-dot_pixels).long()[..., None, :] + step
-    inside = ((places >= 0) & (places < resolution)).all(-1) & (turned[..., 2, None] > 0)
-    places = places.clamp(0, resolution - 1)
-    return places[..., 0] * resolution + places[..., 1], inside
+    row, column = corner.unbind(-1)
+    places, inside = [], []
+    for down, along in product(reach, reach):
+        at_row, at_column = (row + down, column + along) if dot_pixels > 1 else (row, column)
+        seen = (at_row >= 0) & (at_row < resolution) & (at_column >= 0) & (at_column < resolution) & before_eye
+        places.append(torch.where(seen, at_row * resolution + at_column, 0.0).long())
+        inside.append(seen)
+    return torch.cat(places, -1), torch.stack(inside, -2)
 
 
 def _brightness(z: Tensor, kept: Tensor, over: tuple[int, int]) -> Tensor:

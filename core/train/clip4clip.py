@@ -63,9 +63,9 @@ class Clip4ClipRecipe:
     position_share: float = 0.5  # of input_norm that a position's norm starts with
     text_share: float = 1.0  # of the learning rate for the text tower, to which the words of motion are new
     action_weight: float = 1.0  # of the actions' loss against the captions'
-    word_steps: int = 200  # the first ones, in which the text tower alone learns to tell verbs apart
+    word_steps: int = 600  # the first ones, in which the text tower alone learns to tell verbs apart
     verb_share: float = 0.7  # of the object's vector that a verb's is long
-    steps: int = 1_800
+    steps: int = 2_400
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05

@@ -4,7 +4,8 @@ Paper: Li et al. 2022, ICLR, https://arxiv.org/abs/2201.03546: per-pixel cross e
 text tower. Different from it:
 
 - The label list changes from step to step, and pixels whose label is not on it are 'other': the released zero-shot
-  models are trained against 'others', the demo model is not trained for 'other' at all.
+  models are trained against 'others', the demo model is not trained for 'other' at all. Grounds and skies are 'other'
+  too: this CLIP's vectors for their names lie so close together that LSeg's fixed temperature cannot part them.
 - The scores before the regularisation blocks carry the loss too, so that one network can be read with and without
   them; kernels for other kinds and numbers of blocks learn beside it, on scores that they cannot change.
 - The ViT does not begin from ImageNet-21k but from the embedded ViT of CLIP, which knows the Toybox; its first
@@ -12,7 +13,8 @@ text tower. Different from it:
 - Novel words: with masks alone the pixels of a thing that was never annotated go to the nearest base word. So there
   are pictures without any annotation, in which what the network itself separates from the rest is cut out, shown to
   the frozen CLIP, and its pixels are drawn to that vector (the idea of ViLD, Gu et al. 2022, Sec. 3.3, with the
-  network's own regions for proposals). No novel word or mask is ever read.
+  network's own regions for proposals). CLIP's vectors of pictures lie apart from those of words, so the step between
+  the two, measured on base things, is added first. No novel word or mask is ever read.
 
 Legend: B pictures, S side of a crop, h places along a side of the map, N words, D embedding size, R regions.
 """
@@ -39,7 +41,7 @@ from core.device import choose
 from core.metrics.segmentation import Confusion
 from core.segmentation.lseg_model import LsegNetwork, Regulariser, products, text_tower
 from core.train.augment import MEAN, STD, normalise
-from core.train.lseg_data import NAMES, STUFF, cut, cut_labels, random_crops, relight, toybox_scenes
+from core.train.lseg_data import NAMES, cut, cut_labels, random_crops, relight, toybox_scenes
 from core.train.run import adam_w
 from core.world.picture import picture
 from core.world.scene import BASE, NOVEL
@@ -51,9 +53,12 @@ ABLATION = tuple(
     Regulariser(kind=kind, blocks=blocks)
     for kind, blocks in (("bottleneck", 1), ("bottleneck", 4), ("depthwise", 1), ("depthwise", 2), ("depthwise", 4))
 )
+OTHER_WEIGHT = 0.4  # of a pixel of no thing, of which there are four times as many
 SIDE_WEIGHT = 0.5  # of the loss on the scores before the blocks
 WATCHED_SEED, WATCHED = 5_300_000, 80  # of the pictures that a run is watched on
 MAX_REGIONS = 4  # in a picture
+SHARPNESS = 1.5  # how far a region's vector goes from the mean, in its own distances: parts the words better
+BRIDGED = 240  # annotated pictures that the step from pictures to words is measured on
 MARGIN = 1.2  # side of a region's square over the region's own; measured: CLIP names Toybox things best with this
 Regions = list[tuple[int, Bool[np.ndarray, "h h"]]]  # picture and places
 
@@ -98,6 +103,7 @@ class LsegLesson:
         start, start_path = _embedded(recipe.start)
         self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, start_path)}
         self.words = self.clip.encode_texts([*NAMES, OTHER])  # (N, D), bare words as in the paper
+        self.pictures_mean, self.words_mean = self._means()
         torch.manual_seed(recipe.seed)
         network = _network(recipe, start.model.visual, checkpoints.read_tensors(clip_path))
         self.model = network.to(memory_format=torch.channels_last)
@@ -159,7 +165,7 @@ class LsegLesson:
 
     def facts(self) -> dict[str, Any]:
         """Return where everything came from."""
-        return {"base": list(BASE), "never_annotated": list(NOVEL), "stuff": list(STUFF), "sha256": self.hashes}
+        return {"base": list(BASE), "never_annotated": list(NOVEL), "sha256": self.hashes}
 
     def _features(self, inputs: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D h h"]:
         if self.recipe.autocast_dtype is None:
@@ -172,27 +178,45 @@ class LsegLesson:
     ) -> Float[Tensor, ""]:
         """Return the cross entropy after the network's own blocks, before them, and after those of one ablation."""
         logits = products(features, words)
-        own = F.cross_entropy(self.model.regularise(logits, OWN_BLOCKS), target)
+        weights = torch.ones(len(words))
+        weights[-1] = OTHER_WEIGHT
         other = ABLATION[step % len(ABLATION)]
-        beside = F.cross_entropy(self.model.regularise(logits.detach(), other), target)
-        return own + SIDE_WEIGHT * F.cross_entropy(logits, target) + beside
+        own, before, beside = (
+            F.cross_entropy(scores, target, weights)
+            for scores in (
+                self.model.regularise(logits, OWN_BLOCKS),
+                logits,
+                self.model.regularise(logits.detach(), other),
+            )
+        )
+        return own + SIDE_WEIGHT * before + beside
 
     def _region_loss(
         self, features: Float[Tensor, "B D h h"], pictures: Tensor, theta: Float[Tensor, "B 2 3"]
     ) -> Float[Tensor, ""]:
         """Return how far the pixels of each region are from what CLIP says of it, 0 where there is no region."""
         with torch.no_grad():
-            words = self.words[[*range(len(BASE)), len(NAMES)]]
-            other = products(features.detach(), words).softmax(1)[:, -1]
+            other = products(features.detach(), self.words).softmax(1)[:, -1]
             regions = separate((other < 0.5).numpy(), self.recipe.least_region)
             if not regions:
                 return features.sum() * 0
-            taught = self._spoken_for(regions, pictures, theta)
+            spoken = self._spoken_for(regions, pictures, theta) - self.pictures_mean
+            taught = F.normalize(SHARPNESS * spoken + self.words_mean, dim=-1)
         distances = [
             (1 - taught[number] @ features[index][:, torch.from_numpy(mask)]).mean()
             for number, (index, mask) in enumerate(regions)
         ]
         return torch.stack(distances).mean()
+
+    @torch.no_grad()
+    def _means(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
+        """Return the mean of CLIP's vectors for pictures of base things, and for their words."""
+        labels = torch.from_numpy(self.scenes.labels[:BRIDGED])
+        whole = torch.eye(2, 3).expand(len(labels), 2, 3)
+        things = cut_labels(labels, whole, self.recipe.picture) < len(NAMES)
+        regions = separate(things.numpy(), self.recipe.least_region)
+        spoken = self._spoken_for(regions, torch.from_numpy(self.scenes.pictures[: len(labels)]), whole)
+        return spoken.mean(0), self.words[:-1].mean(0)
 
     def _spoken_for(self, regions: Regions, pictures: Tensor, theta: Float[Tensor, "B 2 3"]) -> Float[Tensor, "R D"]:
         """Return CLIP's unit vector for the square around each region, cut from the whole picture."""
@@ -275,9 +299,7 @@ def _label_list(truth: Int[Tensor, "B _ _"], rng: np.random.Generator) -> tuple[
     """Draw which of NAMES are on the list, 'other' last; a pixel whose name is not on it is 'other'."""
     listed = np.ones(len(NAMES) + 1, bool)
     if rng.random() < 0.5:
-        listed[: len(BASE)] = rng.random(len(BASE)) < 0.6
-    if rng.random() < 0.5:
-        listed[len(BASE) : len(NAMES)] = False
+        listed[:-1] = rng.random(len(NAMES)) < 0.6
     chosen = torch.from_numpy(np.flatnonzero(listed))
     place = torch.full((len(NAMES) + 1,), len(chosen) - 1)
     place[chosen] = torch.arange(len(chosen))

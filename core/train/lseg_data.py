@@ -1,7 +1,6 @@
 """Toybox pictures for LSeg: some with a label at every pixel, which show base things only, and some with none at all.
 
-A novel thing is in no annotated picture, so that no pixel of one was ever labelled, not even as something else. What
-stands on no thing carries the name of the ground or the sky, as in ADE20K, which LSeg learns from.
+A novel thing is in no annotated picture, so that no pixel of one was ever labelled, not even as something else.
 
 Legend: N pictures, B of them in a batch, H W their sides, S side of a crop, h places along a side of the network's map.
 """
@@ -23,23 +22,22 @@ from torch import Tensor
 
 from core.world.picture import picture
 from core.world.render import View
-from core.world.scene import BASE, GROUNDS, SKIES
+from core.world.scene import BASE
 from core.world.shapes import CATEGORIES
 
 log = logging.getLogger(__name__)
-STUFF = (*GROUNDS, *SKIES)
-NAMES = (*BASE, *STUFF)  # what a pixel of an annotated picture can be
+NAMES = BASE  # what a pixel of an annotated picture can be, besides nothing of them
 MOST_THINGS = 4
 FIRST_ANNOTATED, FIRST_PLAIN = 21_000_000, 22_000_000  # seeds; a recipe's seed moves both
 SEED_STEP = 100_000
-DRAWING = 1  # raise it when the Toybox itself changes, so that cached pictures are drawn again
+DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
 CHUNK = 200  # pictures a worker draws at a time
 SAMPLES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenes:
-    """N annotated pictures with the index into NAMES of each pixel, and M pictures without any annotation."""
+    """N annotated pictures with the index into NAMES of each pixel (or their number: none), and M pictures without any annotation."""
 
     pictures: UInt8[np.ndarray, "N H W 3"]
     labels: UInt8[np.ndarray, "N H W"]
@@ -63,12 +61,9 @@ def toybox_scenes(seed: int, annotated: int, plain: int, *, size: int, cache: Pa
 
 
 def pixel_names(view: View) -> UInt8[np.ndarray, "H W"]:
-    """Return the index into NAMES of each pixel of a picture that shows base things only."""
-    kinds = np.array([NAMES.index(name) if name in BASE else len(NAMES) for name in CATEGORIES], np.uint8)
-    ground, sky = (np.uint8(NAMES.index(name)) for name in (view.scene.ground, view.scene.sky))
-    empty = np.where(np.isfinite(view.depth.metres), ground, sky)
-    ids = view.categories.ids
-    return np.where(ids >= 0, kinds[ids], empty).astype(np.uint8)
+    """Return the index into NAMES of each pixel; the number of NAMES where it shows none of them."""
+    kinds = [NAMES.index(name) if name in NAMES else len(NAMES) for name in CATEGORIES]
+    return np.array([*kinds, len(NAMES)], np.uint8)[view.categories.ids]
 
 
 def random_crops(
