@@ -63,8 +63,8 @@ class Kept:
         return self.truth if self.order == ORDERS[0] else partner(self.truth)
 
 
-def draw_toy(action: str, seed: float | None, language: str) -> tuple[Toy, str, str]:
-    """Draw a Toybox clip of an action and write it as WebM; returns it, and its path for the input and the preview."""
+def draw_toy(action: str, seed: float | None, language: str) -> tuple[Toy, None, str]:
+    """Draw a Toybox clip of an action and write it as WebM; returns it, an empty input, and the path to preview."""
     from core.media_video import write_webm
     from core.world.motion import clip
 

@@ -161,7 +161,7 @@ class MomentSearch:
         units = self._units(kind, best)
         typical, spread = self._typical(vector)
         top = max((float((each.vectors @ vector).max()) for each in units.values()), default=typical)
-        threshold = typical + cut * max(0.0, top - typical)
+        threshold = min(top, typical + cut * (top - typical))  # the best one is shown, however little it fits
         found = [
             _video_moments(known[video], each, vector, threshold, windows=kind == "windows")
             for video, each in units.items()
