@@ -39,7 +39,7 @@ from core.backbones.dpt import DptSize, Vit, quarters
 from core.checkpoints import WEIGHTS_FILE
 from core.device import choose
 from core.metrics.segmentation import Confusion
-from core.segmentation.lseg_model import LsegNetwork, Regulariser, products, text_tower
+from core.segmentation.lseg_model import LOGIT_SCALE, LsegNetwork, Regulariser, products, text_tower
 from core.train.augment import MEAN, STD, normalise
 from core.train.lseg_data import NAMES, cut, cut_labels, random_crops, relight, toybox_scenes
 from core.train.run import adam_w
@@ -86,6 +86,8 @@ class LsegRecipe:
     first_region_step: int = 500  # before it the network separates nothing yet
     least_region: int = 20  # places of the map
     region_weight: float = 2.0
+    first_contrast_step: int = 1300  # from it on regions are also told from one another; before it they are too rough
+    contrast_weight: float = 1.5
     autocast_dtype: str | None = "bfloat16"  # of the image tower: half the time
     seed: int = 0
 
@@ -139,7 +141,9 @@ class LsegLesson:
         loss = self._pixel_loss(features[: recipe.batch_annotated], self.words[chosen], target, step)
         if step < recipe.first_region_step:
             return loss
-        return loss + recipe.region_weight * self._region_loss(features[recipe.batch_annotated :], plain, plain_theta)
+        distance, contrast = self._region_losses(features[recipe.batch_annotated :], plain, plain_theta)
+        loss = loss + recipe.region_weight * distance
+        return loss if step < recipe.first_contrast_step else loss + recipe.contrast_weight * contrast
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -191,22 +195,30 @@ class LsegLesson:
         )
         return own + SIDE_WEIGHT * before + beside
 
-    def _region_loss(
+    def _region_losses(
         self, features: Float[Tensor, "B D h h"], pictures: Tensor, theta: Float[Tensor, "B 2 3"]
-    ) -> Float[Tensor, ""]:
-        """Return how far the pixels of each region are from what CLIP says of it, 0 where there is no region."""
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Return how far the pixels of regions are from what CLIP says of these, 0 where there is no region.
+
+        The first is one minus the cosine. The second is the divergence from how CLIP's vector compares with the words
+        and with the other regions: it parts what the cosine alone leaves half-way to the nearest base word.
+        """
         with torch.no_grad():
             other = products(features.detach(), self.words).softmax(1)[:, -1]
             regions = separate((other < 0.5).numpy(), self.recipe.least_region)
             if not regions:
-                return features.sum() * 0
+                return features.sum() * 0, features.sum() * 0
             spoken = self._spoken_for(regions, pictures, theta) - self.pictures_mean
             taught = F.normalize(SHARPNESS * spoken + self.words_mean, dim=-1)
-        distances = [
-            (1 - taught[number] @ features[index][:, torch.from_numpy(mask)]).mean()
-            for number, (index, mask) in enumerate(regions)
-        ]
-        return torch.stack(distances).mean()
+            beside = torch.cat([self.words, taught])
+            wanted = (LOGIT_SCALE * taught @ beside.T).softmax(-1)
+        distances, divergences = [], []
+        for number, (index, mask) in enumerate(regions):
+            pixels = features[index][:, torch.from_numpy(mask)].T  # (pixels, D)
+            distances.append((1 - pixels @ taught[number]).mean())
+            compared = (LOGIT_SCALE * pixels @ beside.T).log_softmax(-1)
+            divergences.append(F.kl_div(compared, wanted[number].expand_as(compared), reduction="batchmean"))
+        return torch.stack(distances).mean(), torch.stack(divergences).mean()
 
     @torch.no_grad()
     def _means(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:

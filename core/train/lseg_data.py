@@ -37,7 +37,7 @@ SAMPLES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Scenes:
-    """N annotated pictures with the index into NAMES of each pixel (or their number: none), and M pictures without any annotation."""
+    """N pictures with the index into NAMES of each pixel (or their number: none), and M without any annotation."""
 
     pictures: UInt8[np.ndarray, "N H W 3"]
     labels: UInt8[np.ndarray, "N H W"]

@@ -185,13 +185,26 @@ def test_regions_are_drawn_to_what_clip_says_of_them(cache, monkeypatch):
     mask = np.zeros((2, 16, 16), bool)
     mask[0, 2:6, 2:6] = True
     monkeypatch.setattr(lseg, "separate", lambda *_: [(0, mask[0])])
-    loss = trained._region_loss(features, torch.from_numpy(trained.scenes.plain[:2]), WHOLE.expand(2, -1, -1))
-    loss.backward()
-    moved = features.grad.abs().sum(1) > 0
-    assert torch.equal(moved, torch.from_numpy(mask))
+    plain = torch.from_numpy(trained.scenes.plain[:2])
+    for each in (0, 1):
+        features.grad = None
+        trained._region_losses(features, plain, WHOLE.expand(2, -1, -1))[each].backward()
+        assert torch.equal(features.grad.abs().sum(1) > 0, torch.from_numpy(mask))
     monkeypatch.setattr(lseg, "separate", lambda *_: [])
-    nothing = trained._region_loss(features, torch.from_numpy(trained.scenes.plain[:2]), WHOLE.expand(2, -1, -1))
-    assert nothing == 0
+    assert trained._region_losses(features, plain, WHOLE.expand(2, -1, -1)) == (0, 0)
+
+
+def test_a_region_that_says_what_clip_says_has_nothing_to_learn(cache, monkeypatch):
+    trained = lesson(cache)
+    mask = np.zeros((16, 16), bool)
+    mask[2:6, 2:6] = True
+    monkeypatch.setattr(lseg, "separate", lambda *_: [(0, mask)])
+    plain = torch.from_numpy(trained.scenes.plain[:2])
+    said = trained._spoken_for([(0, mask)], plain, WHOLE.expand(2, -1, -1)) - trained.pictures_mean
+    taught = torch.nn.functional.normalize(lseg.SHARPNESS * said[0] + trained.words_mean, dim=-1)
+    features = taught[None, :, None, None].expand(2, -1, 16, 16)
+    losses = trained._region_losses(features, plain, WHOLE.expand(2, -1, -1))
+    assert [float(loss) for loss in losses] == pytest.approx([0, 0], abs=1e-5)
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(cache, tmp_path, few):
