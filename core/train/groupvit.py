@@ -3,13 +3,14 @@
 Paper: Xu et al., CVPR 2022, Sec. 3.2, https://arxiv.org/abs/2202.11094; losses as in NVlabs/GroupViT 13b7861,
 models/multi_label_contrastive.py. Different from it, because there are minutes instead of days: the towers start from a
 CLIP trained here, whose text tower stays as it is; a noun that several pictures of a batch share is one prompt that
-belongs to all of them; two losses of places come on top (groupvit_places.py); and small pictures come before large
-ones.
+belongs to all of them; two losses of places (groupvit_places.py) and one of regions (groupvit_regions.py) come on top;
+and small pictures come before large ones.
 
 Legend: B pictures, P prompts, D embedding size, K nouns, S side of the input.
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from core.train.augment import augment
 from core.train.data import tokenise, toybox_pairs
 from core.train.groupvit_data import NOUNS, Collages, assembled, captioned, draw_scenes, noun_prompt, photos_only
 from core.train.groupvit_places import agreement_loss, group_opinions, region_scores
+from core.train.groupvit_regions import RegionTeacher, region_loss, regions_of
 from core.train.groupvit_start import start_from_clip
 from core.train.losses import contrastive_loss
 from core.world.captions import FRAMES
@@ -62,6 +64,7 @@ class GroupVitRecipe:
 
     checkpoint: str = "toybox-groupvit"
     clip: str = "toybox-vit"  # whose parts it starts from
+    teacher: str = "toybox-resnet"  # which names the groups' own regions
     depths: tuple[int, ...] = (3, 1, 1)
     group_tokens: tuple[int, ...] = (32, 8, 0)
     projector_width: int = 512
@@ -78,6 +81,8 @@ class GroupVitRecipe:
     warmup: float = 0.05  # share of the run
     places_weight: float = 2.0  # of patches that are asked for nouns
     agreement_weight: float = 1.0  # of groups that are to say of their patches what these say
+    regions: int = 96  # of a step's scenes that the teacher names
+    regions_weight: float = 2.0
     autocast_dtype: str | None = "bfloat16"  # of the image tower
     seed: int = 0
 
@@ -103,8 +108,10 @@ class GroupVitLesson:
         generator = torch.Generator().manual_seed(recipe.seed)
         size = _size(clip.model, recipe, side)
         self.model: GroupVit = start_from_clip(clip.model, size, self.small.pictures[:MEASURED], generator)
-        prompts = [noun_prompt(frame, noun) for noun in NOUNS for frame in FRAMES]
-        self.prompts = self._read(torch.from_numpy(tokenise(prompts, length)).long()).unflatten(0, (len(NOUNS), -1))
+        prompts = [[noun_prompt(frame, noun) for frame in FRAMES] for noun in NOUNS]
+        self.teacher = RegionTeacher(registry.load("clip", recipe.teacher).backbone, prompts, len(CATEGORIES))
+        tokens = torch.from_numpy(tokenise([each for noun in prompts for each in noun], length)).long()
+        self.prompts = self._read(tokens).unflatten(0, (len(NOUNS), -1))
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Return AdamW; what comes from the CLIP learns more slowly, gains and biases do not decay."""
@@ -133,8 +140,10 @@ class GroupVitLesson:
         rows = torch.cat([grouped.pooled[:, None], grouped.groups], dim=1).float()
         pictures, groups = F.normalize(self.model.img_projector(rows), dim=-1).split([1, rows.shape[1] - 1], dim=1)
         tokens = torch.cat([part.tokens for part in parts])
-        texts = torch.cat([self._read(tokens), self.prompts[used.nonzero()[:, 0], frames]])
-        captions, prompts = F.normalize(self.model.text_projector(texts), dim=-1).split([len(tokens), len(frames)])
+        every = self.prompts[:, int(rng.integers(len(FRAMES)))]
+        texts = torch.cat([self._read(tokens), self.prompts[used.nonzero()[:, 0], frames], every])
+        projected = F.normalize(self.model.text_projector(texts), dim=-1)
+        captions, prompts, every = projected.split([len(tokens), len(frames), len(every)])
         scale = factor(self.model.multi_label_logit_scale)
         whole = torch.cat([part.nouns.any(1) for part in parts])[:, used]
         loss = contrastive_loss(pictures[:, 0], captions, factor(self.model.logit_scale))
@@ -143,6 +152,9 @@ class GroupVitLesson:
         first, second = (soft.float() for soft in grouped.soft)
         through_groups = group_opinions(first, second, groups @ prompts.T)
         loss = loss + self.recipe.agreement_weight * agreement_loss(through_groups, opinions, scale.item())
+        if step >= self.recipe.small_steps:
+            said = group_opinions(first, second, groups @ every.T)
+            loss = loss + self.recipe.regions_weight * self._region_loss(parts[0], first, second, scale * said, rng)
         split = opinions.split([len(part.images) for part in parts])
         scores = [region_scores(each, part.tiles) for each, part in zip(split, parts, strict=True)]
         regions = torch.cat([part.nouns.flatten(0, 1) for part in parts])[:, used]
@@ -161,7 +173,25 @@ class GroupVitLesson:
             "small_pictures": len(self.small),
             "scenes": len(self.scenes),
             "started_from": self.recipe.clip,
+            "teacher": self.recipe.teacher,
         }
+
+    def _region_loss(
+        self,
+        scenes: "Part",
+        first: Float[Tensor, "B G1 L"],
+        second: Float[Tensor, "B G2 G1"],
+        logits: Float[Tensor, "B L K"],
+        rng: np.random.Generator,
+    ) -> Float[Tensor, ""]:
+        """Return how far what groups say of the places of their regions is from what the teacher says of these."""
+        count = len(scenes.images)
+        owners = (second[:count] @ first[:count]).detach().argmax(1)  # (B, L): the group of each place
+        regions = regions_of(owners, self.recipe.regions, rng)
+        if not regions:
+            return logits.sum() * 0
+        targets = self.teacher.targets(_as_clip(scenes.images), regions, scenes.nouns[:, 0])
+        return region_loss(logits, regions, targets)
 
     def _small_part(self, rng: np.random.Generator) -> list["Part"]:
         """Return the pictures that the CLIPs learn from, not mirrored: their sentences tell left from right."""
@@ -244,7 +274,16 @@ def _with_background(ids: Int[np.ndarray, "H W"]) -> Int[np.ndarray, "H W"]:
 
 def _as_imagenet(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Return pictures normalised as GroupViT wants them from such as CLIP wants."""
-    old_mean, old_std, mean, std = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_STD, MEAN, STD))
+    return _renormalised(images, CLIP_MEAN, CLIP_STD, MEAN, STD)
+
+
+def _as_clip(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
+    """Return pictures normalised as CLIP wants them from such as GroupViT wants."""
+    return _renormalised(images, MEAN, STD, CLIP_MEAN, CLIP_STD)
+
+
+def _renormalised(images: Tensor, *means_and_deviations: Sequence[float]) -> Tensor:
+    old_mean, old_std, mean, std = (torch.tensor(each)[:, None, None] for each in means_and_deviations)
     return (images * old_std + old_mean - mean) / std
 
 
