@@ -9,7 +9,7 @@ from PIL import Image
 
 from core import registry
 from core.commands.clip import pictures
-from core.sketch.strokes import Strokes
+from core.results import Strokes
 from core.viz import strokes as drawing
 
 PNG_PIXELS = 448

@@ -18,11 +18,11 @@ from jaxtyping import Bool, Float, UInt8
 
 from core import registry
 from core.metrics.ranking import top1_accuracy, wilson_interval
+from core.results import Strokes
 from core.sketch.clipasso import Clipasso
 from core.sketch.cutout import on_white
 from core.sketch.run import Progress
 from core.sketch.settings import ClipassoSettings
-from core.sketch.strokes import Strokes
 from core.viz.strokes import paint
 from core.world.captions import LOOK_FRAMES
 from core.world.render import View, render

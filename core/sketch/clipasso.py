@@ -28,13 +28,13 @@ from core import checkpoints
 from core.backbones.clip import ClipBackbone, open_clip_backbone
 from core.checkpoints import Weights
 from core.device import Device
+from core.results import Strokes
 from core.sketch.augment import CLIPASSO_VIEWS, draw_views, show
 from core.sketch.losses import Features, features_of, sketch_losses, total
 from core.sketch.preparing import CANVAS_PIXELS, Prepared, prepare
 from core.sketch.rasterizer import draw_ink
 from core.sketch.run import Run, Terms
 from core.sketch.settings import PRESETS, ClipassoSettings
-from core.sketch.strokes import Strokes
 
 ATTENTION_OF = {  # the CLIP whose attention says where to begin, for the CLIP that the losses use
     "toybox-resnet": "toybox-vit",

@@ -24,11 +24,11 @@ from torch.nn.functional import normalize
 from core.backbones.clip import ClipBackbone, open_clip_backbone
 from core.checkpoints import Weights
 from core.device import Device
+from core.results import Strokes
 from core.sketch.augment import CLIPDRAW_VIEWS, draw_views, show
 from core.sketch.losses import features_of
 from core.sketch.rasterizer import draw_color
 from core.sketch.run import Run, Schedule, Terms
-from core.sketch.strokes import Strokes
 
 MOST_PATHS, MOST_SEEDS = 512, 8
 CANVAS_PIXELS = 224  # the notebook's canvas_width

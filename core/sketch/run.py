@@ -14,7 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from core.sketch.strokes import Strokes
+from core.results import Strokes
 
 State = Literal["ready", "drawing", "stopped", "settled", "done"]
 Terms = dict[str, Float[np.ndarray, " B"]]

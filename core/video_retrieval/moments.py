@@ -19,11 +19,12 @@ from jaxtyping import Float, UInt8
 from core.backbones.clip import ClipBackbone, open_clip_backbone
 from core.checkpoints import Weights
 from core.device import Device
+from core.results import Moment, Moments, VideoMoments
 from core.video_retrieval.frame_features import Cancelled, FrameEncoder, FrameSettings
 from core.video_retrieval.index import KINDS, SAMPLES, IndexedVideo, MomentIndex
 from core.video_retrieval.progress import Clock, IndexReport, IndexStep
 from core.video_retrieval.query import QueryPart, parse_query, query_vector
-from core.video_retrieval.spans import Moment, Moments, VideoMoments, moments_in
+from core.video_retrieval.spans import moments_in
 from core.video_retrieval.units import Units, windows
 
 CANDIDATES = {"frames": 300, "windows": 300, "patches": 1000}  # a video fills many patches of one second

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from core.results import Strokes
 from core.sketch.run import Run, Schedule
-from core.sketch.strokes import Strokes
 
 
 class Scripted:

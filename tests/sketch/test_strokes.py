@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.sketch.strokes import Strokes
+from core.results import Strokes
 
 
 def three() -> Strokes:

@@ -12,12 +12,12 @@ import pytest
 from core import media_video
 from core.checkpoints import Weights
 from core.commands import moments as command
-from core.results import Film
+from core.results import Film, Moment, Moments, VideoMoments
 from core.video_retrieval.clifs import PatchSettings
 from core.video_retrieval.frame_features import FrameSettings
 from core.video_retrieval.moments import Decoder, MomentSearch, _Samples
 from core.video_retrieval.query import QueryPart, parse_query, query_vector
-from core.video_retrieval.spans import Moment, Moments, VideoMoments, moments_in
+from core.video_retrieval.spans import moments_in
 from core.viz.chapters import moments_csv, moments_json, webvtt
 from core.viz.film import boxed, curve_figure, film_strip
 from tests.tiny import VIT, tiny_backbone

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.sketch.strokes import Strokes
+from core.results import Strokes
 from core.viz.strokes import FRAMES, HOLD, film, gif, paint, replay_order, replay_svg, stroke_lengths, svg
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -1,6 +1,6 @@
-"""A sketch as a list of pen strokes: what CLIPasso and CLIPDraw answer with.
+"""Where in a picture or in space something is: labels, boxes, heat, points, strokes.
 
-Legend: N strokes.
+Legend: N boxes or strokes, H height, W width, P points, S places along a stroke.
 """
 
 from collections.abc import Sequence
@@ -8,6 +8,71 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from core.results.checks import require
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelMap:
+    """One label index for each pixel; -1 is background or 'nothing here'."""
+
+    ids: np.ndarray  # (H, W) int32, values -1 .. len(labels) - 1
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(self.ids, "ids", np.int32, (None, None))
+        if self.ids.size and (self.ids.min() < -1 or self.ids.max() >= len(self.labels)):
+            raise ValueError(f"wanted ids from -1 to {len(self.labels) - 1}, got {self.ids.min()} to {self.ids.max()}")
+
+    def mask(self, index: int) -> np.ndarray:
+        """Return the pixels of one label, (H, W) bool."""
+        return self.ids == index
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Boxes:
+    """N labelled boxes in the pixels of one picture, best first where they carry scores."""
+
+    boxes_xyxy: np.ndarray  # (N, 4) float32, pixels, end exclusive
+    labels: tuple[str, ...]
+    scores: np.ndarray  # (N,) float32; 1 for ground truth
+    size_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        require(self.boxes_xyxy, "boxes_xyxy", np.float32, (count, 4))
+        require(self.scores, "scores", np.float32, (count,))
+        x0, y0, x1, y1 = self.boxes_xyxy.T
+        if count and not ((x0 <= x1).all() and (y0 <= y1).all()):
+            raise ValueError("wanted x0 <= x1 and y0 <= y1 in every box")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatMap:
+    """How much each pixel spoke for one label; the scale is the method's own (say which where you show it)."""
+
+    values: np.ndarray  # (H, W) float32, finite
+    label: str
+
+    def __post_init__(self) -> None:
+        require(self.values, "values", np.float32, (None, None))
+        if not np.isfinite(self.values).all():
+            raise ValueError("wanted finite values, got NaN or infinity")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cloud:
+    """P points in metres, with a colour each where one is known."""
+
+    points: np.ndarray  # (P, 3) float32
+    colors: np.ndarray | None = None  # (P, 3) uint8, sRGB
+
+    def __post_init__(self) -> None:
+        require(self.points, "points", np.float32, (None, 3))
+        if not np.isfinite(self.points).all():
+            raise ValueError("wanted finite points, got NaN or infinity")
+        if self.colors is not None:
+            require(self.colors, "colors", np.uint8, (len(self.points), 3))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
