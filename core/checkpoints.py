@@ -8,11 +8,13 @@ those that other programs left in the hub's cache are used as they are. Files ar
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import hub
+from core.weights import FACTS, TRANSFORMERS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +23,9 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets" / "checkpoints"
 HUB = "https://huggingface.co"
 HUB_NAME = re.compile(r"hf-hub:(\w[\w.-]*/\w[\w.-]*)")  # as open_clip spells it
 FOLDER_VARIABLE = "CLIP_FAMILY_WEIGHTS"
+RUNS_VARIABLE = "CLIP_FAMILY_RUNS"  # where the runs of this machine's user are; the training tab writes there
 WEIGHTS_FILE = "open_clip_model.safetensors"
-TRANSFORMERS_FILE, TRANSFORMERS_CONFIG = "model.safetensors", "config.json"
+TRANSFORMERS_CONFIG = "config.json"
 OLD_WEIGHTS_FILE = "open_clip_pytorch_model.bin"
 OLD_NAMES = {WEIGHTS_FILE: OLD_WEIGHTS_FILE, TRANSFORMERS_FILE: "pytorch_model.bin"}  # from before safetensors
 CONFIG_FILE = "open_clip_config.json"
@@ -86,124 +89,45 @@ class Weights:
         return json.loads(path.read_text()) if path and path.exists() else {}
 
 
-def _embedded(name: str, note: str, system: str = "clip") -> Weights:
-    return Weights(name=name, system=system, path=ASSETS / f"{name}.safetensors", licence="Apache-2.0", note=note)
+def _card(facts: Mapping[str, Any]) -> Weights:
+    """Return the card of listed weights; embedded ones lie among the assets."""
+    kept = {key: value for key, value in facts.items() if key != "embedded"}
+    return Weights(**kept, path=ASSETS / f"{kept['name']}.safetensors" if "embedded" in facts else None)
 
 
-def _clip(name: str, repo: str, parameters: int, licence: str, top1: float, note: str = "") -> Weights:
-    """Return the card of a published CLIP, named ARCHITECTURE/TAG as open_clip does."""
-    return Weights(
-        name=name,
-        system="clip",
-        architecture=name.partition("/")[0],
-        repo=repo,
-        parameters=parameters,
-        licence=licence,
-        imagenet_top1=top1,
-        note=note,
-        tokenizer="SigLIP" in name,
-    )
-
-
-def _sam(size: str, file: str, parameters: int, sha256: str) -> Weights:
-    """Return the card of one of the authors' SAM files."""
-    return Weights(
-        name=f"sam_vit_{size}/meta",
-        system="sam",
-        url=f"https://dl.fbaipublicfiles.com/segment_anything/{file}",
-        filename=file,
-        parameters=parameters,
-        sha256=sha256,
-        licence="Apache-2.0",
-        note="trained on the 1.1 billion masks of SA-1B",
-    )
-
-
-def _groupvit(tag: str, note: str) -> Weights:
-    return Weights(
-        name=f"groupvit-gcc-{tag}/nvidia",
-        system="groupvit",
-        repo=f"nvidia/groupvit-gcc-{tag}",
-        filename=TRANSFORMERS_FILE,
-        parameters=55_726_609,
-        licence="NVIDIA Source Code License (research only, non-commercial)",
-        note=note,
-    )
-
-
-APPLE = "Apple research terms (non-commercial)"
-SIGLIP = "sigmoid scores, many languages"
-SAM_B = "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912"
-SAM_L = "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622"
-SAM_H = "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"
-DATACOMP = "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"
-
-# ImageNet figures: open_clip docs/openclip_results.csv, MobileCLIP and PE READMEs. Parameters: counted by a test.
-WEIGHTS: tuple[Weights, ...] = (
-    _embedded("toybox-resnet", "ModifiedResNet trained here on the Toybox and CIFAR-10"),
-    _embedded("toybox-vit", "ViT trained here on the Toybox and CIFAR-10, taught by toybox-resnet"),
-    _embedded("toybox-clip4clip", "four heads and a text tower trained here over toybox-resnet", "clip4clip"),
-    Weights(
-        name="clip4clip-webvid150k/Searchium-ai",
-        system="clip4clip",
-        repo="Searchium-ai/clip4clip-webvid150k",
-        filename=TRANSFORMERS_FILE,
-        parameters=151_277_313,
-        note="meanP on ViT-B/32, trained on 150,000 clips of WebVid",
-    ),
-    _embedded("toybox-actionclip", "every head and a text tower trained here over toybox-resnet", "actionclip"),
-    Weights(
-        name="xclip-base-patch32/microsoft",
-        system="actionclip",
-        repo="microsoft/xclip-base-patch32",
-        filename=TRANSFORMERS_FILE,
-        licence="MIT",
-        note="X-CLIP, a relative whose frames exchange messages; Kinetics-400",
-    ),
-    _embedded("toybox-lseg", "trained here on Toybox masks of base things, over toybox-resnet's words", "lseg"),
-    _embedded("toybox-groupvit", "trained here on Toybox captions, no mask ever seen", "groupvit"),
-    _groupvit("yfcc", "trained on captions of CC12M and YFCC14M"),
-    _groupvit("redcaps", "trained on captions of CC12M and RedCaps"),
-    _embedded("toybox-sam", "trained here on the Toybox's regions", "sam"),
-    _sam("b", "sam_vit_b_01ec64.pth", 93_735_472, SAM_B),
-    _sam("l", "sam_vit_l_0b3195.pth", 312_342_832, SAM_L),
-    _sam("h", "sam_vit_h_4b8939.pth", 641_090_608, SAM_H),
-    _embedded("toybox-places", "toybox-resnet, which went on to hear how far places are", "depthclip"),
-    _clip(
-        "ViT-B-32-quickgelu/openai",
-        "timm/vit_base_patch32_clip_224.openai",
-        151_277_313,
-        "MIT",
-        63.3,
-        "the reference",
-    ),
-    _clip("RN50-quickgelu/openai", "timm/resnet50_clip.openai", 102_007_137, "MIT", 59.8),
-    _clip("RN101-quickgelu/openai", "timm/resnet101_clip.openai", 119_688_033, "MIT", 62.3),
-    _clip(
-        "ViT-B-16-quickgelu/openai",
-        "timm/vit_base_patch16_clip_224.openai",
-        149_620_737,
-        "MIT",
-        68.3,
-        "finer patches",
-    ),
-    _clip(
-        "PE-Core-S-16-384/meta",
-        "timm/PE-Core-S-16-384",
-        87_188_225,
-        "Apache-2.0",
-        72.7,
-        "best small one with a free licence",
-    ),
-    _clip("MobileCLIP2-S0/dfndr2b", "timm/MobileCLIP2-S0-OpenCLIP", 74_835_073, APPLE, 71.5, "fastest"),
-    _clip("ViT-B-32-256/datacomp_s34b_b86k", DATACOMP, 151_288_833, "MIT", 72.8),
-    _clip("ViT-B-32-SigLIP2-256/webli", "timm/ViT-B-32-SigLIP2-256", 376_856_066, "Apache-2.0", 74.0, SIGLIP),
-)
+WEIGHTS: tuple[Weights, ...] = tuple(_card(facts) for facts in FACTS)
 
 
 def names(system: str) -> tuple[str, ...]:
-    """Return the names of a system's weights, embedded ones first."""
-    return tuple(weights.name for weights in WEIGHTS if weights.system == system)
+    """Return the names of a system's weights, embedded ones first, those of the user's own runs last."""
+    return tuple(weights.name for weights in (*WEIGHTS, *trained_here()) if weights.system == system)
+
+
+def runs_folder() -> Path:
+    """Return where the user's own runs are kept."""
+    return Path(os.environ.get(RUNS_VARIABLE) or "~/.cache/clip-family/runs").expanduser()
+
+
+def trained_here() -> tuple[Weights, ...]:
+    """Return the cards of what the user's finished runs have left, as run/FOLDER; other folders are passed over."""
+    return tuple(card for path in sorted(runs_folder().glob("*/status.json")) if (card := _of_run(path)))
+
+
+def _of_run(path: Path) -> Weights | None:
+    try:
+        status = json.loads(path.read_text("utf-8"))
+        weights, system = path.with_name(Path(str(status["weights"])).name), status["system"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if status.get("state") != "finished" or not isinstance(system, str) or not weights.is_file():
+        return None
+    return Weights(
+        name=f"run/{path.parent.name}",
+        system=system,
+        path=weights.resolve(),
+        licence="your own",
+        note=f"trained here by {status.get('recipe')}",
+    )
 
 
 def default(system: str) -> str:
@@ -218,7 +142,7 @@ def resolve(system: str, name: str | None = None) -> Weights:
     """
     name = name or default(system)
     spelled = name.replace("/openai", "-quickgelu/openai") if "quickgelu" not in name else name
-    for weights in WEIGHTS:
+    for weights in (*WEIGHTS, *trained_here()):
         if weights.system == system and weights.name in (name, spelled):
             return weights
     if on_hub := HUB_NAME.fullmatch(name):

@@ -20,6 +20,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 # Set before anything imports gradio or huggingface_hub: both read the environment at import.
 os.environ |= {
+    "CLIP_FAMILY_RUNS": os.path.join(SCRATCH, "runs"),
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_TEMP_DIR": os.path.join(SCRATCH, "gradio"),
     "HF_HOME": os.path.join(SCRATCH, "hub"),

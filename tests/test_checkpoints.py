@@ -315,3 +315,17 @@ def test_tensors_that_are_no_clip_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="key layout") as caught:
         registry.load("clip", str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_finished_run_is_listed_and_a_broken_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIP_FAMILY_RUNS", str(tmp_path))
+    for name, state in (("mine", "finished"), ("half", "running")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.safetensors").write_bytes(b"x")
+        status = {"state": state, "system": "clip", "weights": "../../a.safetensors", "recipe": "clip"}
+        (tmp_path / name / "status.json").write_text(json.dumps(status))
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "status.json").write_text("{")
+    assert [name for name in checkpoints.names("clip") if name.startswith("run/")] == ["run/mine"]
+    assert checkpoints.resolve("clip", "run/mine").path == (tmp_path / "mine" / "a.safetensors").resolve()
+    assert "run/mine" not in checkpoints.names("clip4clip")
