@@ -15,6 +15,7 @@ from torch import nn
 from core import checkpoints, registry
 from core.backbones.clip_model import ClipSize, build
 from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, NeedsDownload
+from core.weights import DATACOMP
 from tests.hub import serving, small_clip
 
 REFERENCE = "ViT-B-32-quickgelu/openai"
@@ -140,7 +141,7 @@ def test_openais_clip_goes_from_the_hub_to_the_answer_that_open_clip_gives(hub, 
 
 
 def test_those_who_came_after_openai_get_plain_gelu(hub):
-    hub.files[f"{checkpoints.DATACOMP}/{WEIGHTS_FILE}"] = save(small_clip(1, quick_gelu=False).state_dict())
+    hub.files[f"{DATACOMP}/{WEIGHTS_FILE}"] = save(small_clip(1, quick_gelu=False).state_dict())
     model = registry.load("clip", "ViT-B-32-256/datacomp_s34b_b86k", download=True)
     assert activations(model.backbone.model) == {nn.GELU}
 
