@@ -1,5 +1,5 @@
 """The interface: a file for each tab, the only folder beside app.py that imports gradio."""
 
-from demos import action, depth, point_cloud, sketch, video_retrieval, zero_shot
+from demos import action, depth, point_cloud, segmentation, sketch, video_retrieval, zero_shot
 
-TABS = (zero_shot, video_retrieval, action, point_cloud, depth, sketch)
+TABS = (zero_shot, segmentation, video_retrieval, action, point_cloud, depth, sketch)

@@ -8,11 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from demos.text_action import WORDS as ACTION_WORDS
-from demos.text_depth import WORDS as DEPTH_WORDS
-from demos.text_point_cloud import WORDS as POINT_CLOUD_WORDS
-from demos.text_sketch import WORDS as SKETCH_WORDS
-from demos.text_video import WORDS as VIDEO_WORDS
+from demos import text_action, text_depth, text_point_cloud, text_segmentation, text_sketch, text_video
 
 LANGUAGES = ("en", "zh")
 CHINESE_LOCALES = ("zh", "zh-CN", "zh-TW", "zh-HK")
@@ -198,8 +194,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "快捷键：Alt+1…9 切换任务，Alt+Shift+1…9 切换课程，Alt+R 运行。",
     ),
 }
-for more in (VIDEO_WORDS, ACTION_WORDS, POINT_CLOUD_WORDS, DEPTH_WORDS, SKETCH_WORDS):
-    WORDS |= more
+TABS = (text_segmentation, text_video, text_action, text_point_cloud, text_depth, text_sketch)
+for tab in TABS:
+    WORDS |= tab.WORDS
 
 
 def translations() -> gr.I18n:

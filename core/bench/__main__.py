@@ -24,6 +24,13 @@ BENCHES: dict[str, str] = {  # name: module:function
     "lseg_single_scale": "core.bench.lseg:lseg_single_scale",
     "regions": "core.bench.regions:bench_regions",
     "groupvit_new_words": "core.bench.groupvit:groupvit_new_words",
+    "vild_heads": "core.bench.vild:vild_heads",
+    "vild_crops": "core.bench.vild:vild_crops",
+    "vild_new_words": "core.bench.vild:vild_new_words",
+    "glip_picture": "core.bench.glip:glip_picture",
+    "glip_new_words": "core.bench.glip:glip_new_words",
+    "training": "core.bench.training:training",
+    "adapter": "core.bench.training:adapter",
     "lseg_new_words": "core.bench.lseg:lseg_new_words",
 }
 

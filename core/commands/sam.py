@@ -14,10 +14,9 @@ from core import registry
 from core.commands.clip import pictures, remark
 from core.prompts import TEMPLATES, parse_labels
 from core.segmentation.prompts import mask_box
-from core.segmentation.rle import decode, encode
+from core.viz.segment_files import NOTHING, decode, encode
 
 MOST_LINES = 10  # printed for one picture
-NOTHING = 255  # in an index PNG: no label; labels are counted from 0, as in core/commands/lseg.py
 
 
 def answers(arguments: argparse.Namespace, failed: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:

@@ -1,46 +1,29 @@
 """The command line that measures: `python -m core.evaluate SYSTEM [--weights NAME] [--seed N] [--size N] [--json]`."""
 
 import argparse
+import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core import registry
-from core.evaluate.actionclip import evaluate_actionclip
-from core.evaluate.clip import evaluate_clip
-from core.evaluate.clip4clip import evaluate_clip4clip
-from core.evaluate.clipasso import evaluate_clipasso
-from core.evaluate.depthclip import evaluate_depthclip
-from core.evaluate.groupvit import evaluate_groupvit
-from core.evaluate.lseg import evaluate_lseg
-from core.evaluate.pointclip import evaluate_pointclip
-from core.evaluate.sam import evaluate_sam
 
-EVALUATIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "clip": evaluate_clip,
-    "lseg": evaluate_lseg,
-    "groupvit": evaluate_groupvit,
-    "sam": evaluate_sam,
-    "clip4clip": evaluate_clip4clip,
-    "actionclip": evaluate_actionclip,
-    "pointclip": evaluate_pointclip,
-    "depthclip": evaluate_depthclip,
-    "clipasso": evaluate_clipasso,
-}
-
-SIZES = {
-    "clip": 1000,
-    "lseg": 200,
-    "groupvit": 200,
-    "sam": 120,
-    "clip4clip": 200,
-    "actionclip": 240,
-    "pointclip": 960,
-    "depthclip": 100,
-    "clipasso": 72,
+EVALUATIONS: dict[str, tuple[str, int]] = {  # name: module:function, and how many pictures or clouds a figure takes
+    "clip": ("core.evaluate.clip:evaluate_clip", 1000),
+    "lseg": ("core.evaluate.lseg:evaluate_lseg", 200),
+    "groupvit": ("core.evaluate.groupvit:evaluate_groupvit", 200),
+    "sam": ("core.evaluate.sam:evaluate_sam", 120),
+    "vild": ("core.evaluate.vild:evaluate_vild", 200),
+    "glip": ("core.evaluate.glip:evaluate_glip", 200),
+    "clip4clip": ("core.evaluate.clip4clip:evaluate_clip4clip", 200),
+    "actionclip": ("core.evaluate.actionclip:evaluate_actionclip", 240),
+    "pointclip": ("core.evaluate.pointclip:evaluate_pointclip", 960),
+    "depthclip": ("core.evaluate.depthclip:evaluate_depthclip", 100),
+    "clipasso": ("core.evaluate.clipasso:evaluate_clipasso", 72),
+    "train_preset": ("core.evaluate.train_preset:evaluate_train_preset", 1000),
+    "finetune": ("core.evaluate.finetune:evaluate_finetune", 500),
 }
 
 
@@ -52,15 +35,18 @@ def main() -> None:
     parser.add_argument("system", choices=EVALUATIONS)
     parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
     parser.add_argument("--seed", type=int, default=0, help="of the Toybox pictures or clouds (default: 0)")
-    parser.add_argument("--size", type=int, help=f"Toybox pictures or clouds a figure (default: {SIZES})")
+    parser.add_argument("--size", type=int, help="pictures or clouds a figure (default: the system's own)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of training, for train_preset (default: 3)")
     parser.add_argument("--photos", type=Path, help="folder or zip with CLASS/picture files, or test/CLASS/...")
     parser.add_argument("--card", action="store_true", help="write the figures into the weights' own card")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     arguments = parser.parse_args()
-    arguments.size = arguments.size or SIZES[arguments.system]
+    where, size = EVALUATIONS[arguments.system]
+    arguments.size = arguments.size or size
+    module, function = where.split(":")
     started = time.perf_counter()
     try:
-        found = EVALUATIONS[arguments.system](arguments)
+        found = getattr(importlib.import_module(module), function)(arguments)
     except ValueError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

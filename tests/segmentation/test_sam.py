@@ -22,7 +22,6 @@ from core.segmentation.prompts import (
     overlaps,
     paint_order,
 )
-from core.segmentation.rle import decode, encode
 from core.segmentation.sam import SegmentAnything, open_sam
 from core.segmentation.sam_model import SamSize, build_sam, from_tensors, size_of
 from tests.tiny import tiny_backbone
@@ -324,12 +323,9 @@ def test_overlaps_and_painting_order_are_known_by_hand():
     assert paint_order(np.concatenate([quarter, masks])).tolist() == [1, 2, 0]
 
 
-def test_run_lengths_come_back_and_follow_columns():
-    mask = np.array([[0, 1], [1, 1], [0, 0]], bool)
-    assert encode(mask) == {"size": [3, 2], "counts": [1, 1, 1, 2, 1]}
-    rng = np.random.default_rng(0)
-    for share in (0, 0.1, 0.5, 0.9, 1):
-        mask = rng.random((7, 5)) < share
-        assert (decode(encode(mask)) == mask).all()
-    with pytest.raises(ValueError, match="wanted runs of 6 pixels"):
-        decode({"size": [3, 2], "counts": [1]})
+def test_masks_that_somebody_drew_are_named_like_any_others(system, picture):
+    true = halves(40, 60).masks
+    drawn = system.drawn(true)
+    assert (drawn.masks == true).all()
+    assert drawn.predicted_iou.tolist() == [1.0, 1.0]
+    assert len(system.label(picture, drawn, ["dog"], tiny_backbone()).rankings) == 2

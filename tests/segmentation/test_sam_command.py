@@ -13,9 +13,9 @@ from core import registry
 from core.checkpoints import Weights
 from core.commands import sam as command
 from core.device import choose
-from core.segmentation.rle import decode
 from core.segmentation.sam import SegmentAnything
 from core.segmentation.sam_model import build_sam
+from core.viz.segment_files import decode
 from tests.segmentation.test_sam import ALL, SIZE
 from tests.tiny import tiny_clip
 
