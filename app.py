@@ -8,7 +8,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from demos import TABS, shell
+from demos import HIDDEN, TABS, shell
 from demos.text import t
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -37,6 +37,8 @@ def build() -> gr.Blocks:
             for tab in TABS:
                 with gr.Tab(t(tab.ID.replace("-", "_")), id=tab.ID):
                     built[tab.ID] = tab.build(language)
+            for tab in HIDDEN:
+                tab.build_hidden(demo, tabs)
         gr.Markdown(t("keys"), elem_id="keys")
         shell.connect(demo, tabs, language, built)
         demo.load(shell.read_language, None, language, show_progress="hidden", api_visibility="private")

@@ -171,7 +171,7 @@ def model_picker(system: str, language: gr.State) -> gr.Dropdown:
     """Build the picker: what each model costs, its licence, and a button that alone downloads."""
     with gr.Accordion(t("settings"), open=False, elem_id=f"{system}-settings"):
         picker = gr.Dropdown(
-            [(_at_a_glance(system, name), name) for name in registry.weights_names(system)],
+            _choices(system),
             value=registry.weights_names(system)[0],
             label=t("weights"),
             allow_custom_value=may_use_own_weights(),
@@ -179,6 +179,7 @@ def model_picker(system: str, language: gr.State) -> gr.Dropdown:
         )
         about = gr.Markdown(_about(system, picker.value, "en")[0], elem_id=f"{system}-about")
         download = gr.Button(t("download"), visible=False, elem_id=f"{system}-download")
+    picker.focus(lambda: gr.update(choices=_choices(system)), None, picker, **QUIET)
     gr.on(
         [picker.change, language.change],
         guarded(functools.partial(_about, system)),
@@ -231,6 +232,11 @@ def _download(
     _check_listed(system, name)
     registry.download(system, name, lambda done, total: progress((done, total), unit="B"))
     return say(language, "downloaded"), gr.update(visible=False)
+
+
+def _choices(system: str) -> list[tuple[str, str]]:
+    """Return the picker's lines as they are now: a training may have finished since the page was built."""
+    return [(_at_a_glance(system, name), name) for name in registry.weights_names(system)]
 
 
 def _at_a_glance(system: str, name: str) -> str:

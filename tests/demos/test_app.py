@@ -13,6 +13,7 @@ from demos.build_examples import CHOSEN
 PUBLIC = {
     "zero_shot",
     "action",
+    "segmentation",
     "sketch",
     "point_cloud",
     "depth",
