@@ -23,6 +23,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{name} ({video} of {videos}): {done:.0f} of {all:.0f} s of film, about {eta:.0f} s left",
         "{name}（第 {video}/{videos} 个）：已处理 {done:.0f}/{all:.0f} 秒，约剩 {eta:.0f} 秒",
     ),
+    "vid_drawing": ("Drawing the Toybox clips …", "正在绘制玩具视频……"),
     "vid_added": ("{count} clips can be searched.", "可搜索 {count} 个视频。"),
     "vid_skipped": ("Left out: {name}: {reason}", "已跳过 {name}：{reason}"),
     "vid_stopped": ("Stopped. What was added before stays.", "已停止。先前添加的保留。"),

@@ -45,7 +45,8 @@ def build(language: gr.State) -> Built:
     running = [
         gr.on([asked["run"].click, asked["query"].submit], **searching),
         asked["take"]
-        .click(guarded(take_toys), [library, language], [library, shown["said"]], **QUIET)
+        .click(lambda language: note(say(language, "vid_drawing")), language, shown["said"], **QUIET)
+        .then(guarded(take_toys), [library, language], [library, shown["said"]], **QUIET)
         .success(**searching),
     ]
     asked["stop"].click(
@@ -154,7 +155,7 @@ def _chosen(event: gr.SelectData) -> int:
 
 
 def _inputs(language: gr.State) -> dict[str, Any]:
-    files = gr.File(label=t("vid_files"), file_count="multiple", file_types=ENDINGS, height=130, elem_id="vid-files")
+    files = gr.File(label=t("vid_files"), file_count="multiple", file_types=ENDINGS, height=150, elem_id="vid-files")
     with gr.Row():
         take = gr.Button(t("vid_take"), size="sm", min_width=120, elem_id="vid-take")
         stop = gr.Button(t("vid_stop"), size="sm", min_width=90, elem_id="vid-stop")
