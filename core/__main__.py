@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("system", choices=("list", *registry.names()))
     parser.add_argument("inputs", nargs="*", help="files, folders or zip files")
     parser.add_argument("--labels", default="", help='labels, for example "dog, cat, car"')
+    parser.add_argument("--sentence", default="", help="a sentence whose noun phrases get boxes (glip)")
     parser.add_argument("--weights", help="name, hf-hub: name or file (default: the embedded weights)")
     parser.add_argument("--templates", choices=TEMPLATES, default="one template", help="prompts around each label")
     parser.add_argument("--up", choices=("y", "z"), default="y", help="the axis of 3D files that points upwards")

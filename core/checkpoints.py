@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core import hub
-from core.weights import FACTS, TRANSFORMERS_FILE
+from core.weights import BERT_FACTS, FACTS, TRANSFORMERS_FILE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +52,8 @@ class Weights:
     config_files: tuple[str, ...] = ()  # small ones that opening needs besides, where it is no open_clip repository
     path: Path | None = None  # on this disk: embedded, or the user's own
     parameters: int | None = None
+    file_bytes: int | None = None  # of the file to download, where it holds more than the weights
+    companions: tuple["Weights", ...] = ()  # cards whose config files opening needs too
     sha256: str | None = None
     licence: str = "unknown: see where the file came from"
     imagenet_top1: float | None = None  # zero-shot, per cent, as its authors or open_clip report
@@ -68,6 +70,8 @@ class Weights:
         """The size of the file: exact where it is here, else four bytes a parameter."""
         if self.path is not None and self.path.exists():
             return self.path.stat().st_size
+        if self.file_bytes:
+            return self.file_bytes
         return 4 * self.parameters if self.parameters else None
 
     @property
@@ -92,10 +96,12 @@ class Weights:
 def _card(facts: Mapping[str, Any]) -> Weights:
     """Return the card of listed weights; embedded ones lie among the assets."""
     kept = {key: value for key, value in facts.items() if key != "embedded"}
+    kept["companions"] = tuple(_card(each) for each in facts.get("companions", ()))
     return Weights(**kept, path=ASSETS / f"{kept['name']}.safetensors" if "embedded" in facts else None)
 
 
 WEIGHTS: tuple[Weights, ...] = tuple(_card(facts) for facts in FACTS)
+BERT_WORDS = _card(BERT_FACTS)
 
 
 def names(system: str) -> tuple[str, ...]:
@@ -192,7 +198,11 @@ def fetch_all(weights: Weights, *, download: bool = False, progress: Progress | 
     """
     if weights.repo is None and weights.url is None:
         return _beside(weights) | {WEIGHTS_FILE: fetch(weights)}
-    found = {}
+    found = {
+        name: fetch(other, name, download=download, progress=progress)
+        for other in weights.companions
+        for name in other.config_files
+    }
     for name in weights.config_files:
         found[name] = fetch(weights, name, download=download, progress=progress)
     if weights.architecture is None and weights.filename == WEIGHTS_FILE:

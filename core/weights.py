@@ -55,6 +55,43 @@ def _groupvit(tag: str, note: str) -> Facts:
     }
 
 
+BERT_FACTS: Facts = {  # which words BERT has tokens for; one a line
+    "name": "bert-base-uncased/words",
+    "system": "glip",
+    "repo": "google-bert/bert-base-uncased",
+    "config_files": ("vocab.txt",),
+    "licence": "Apache-2.0",
+}
+
+
+def _glip(letter: str, filename: str, file_bytes: int | None, note: str) -> Facts:
+    """Return the facts of one of the authors' GLIP-T files, which hold the optimiser's numbers too."""
+    return {
+        "name": f"glip-tiny-{letter}/GLIPModel",
+        "system": "glip",
+        "repo": "GLIPModel/GLIP",
+        "filename": filename,
+        "file_bytes": file_bytes,
+        "licence": "MIT",
+        "note": note,
+        "companions": (BERT_FACTS,),
+    }
+
+
+def _relative(name: str, repo: str, parameters: int, licence: str, note: str, *tokenizer: str) -> Facts:
+    """Return the facts of a detector that came after GLIP, opened through transformers."""
+    return {
+        "name": name,
+        "system": "glip",
+        "repo": repo,
+        "filename": TRANSFORMERS_FILE,
+        "config_files": ("config.json", "preprocessor_config.json", *tokenizer),
+        "parameters": parameters,
+        "licence": licence,
+        "note": note,
+    }
+
+
 APPLE = "Apple research terms (non-commercial)"
 SIGLIP = "sigmoid scores, many languages"
 SAM_B = "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912"
@@ -88,6 +125,33 @@ FACTS: tuple[Facts, ...] = (
     _embedded("toybox-groupvit", "trained here on Toybox captions, no mask ever seen", "groupvit"),
     _embedded("toybox-vild", "trained here on Toybox boxes of base things, taught by toybox-resnet", "vild"),
     _embedded("toybox-glip", "trained here on Toybox boxes of base things, class lists and captions", "glip"),
+    _glip("t", "glip_tiny_model_o365_goldg_cc_sbu.pth", 3_710_104_213, "GLIP-T; a slim copy of 0.46 GB is kept"),
+    _glip("c", "glip_tiny_model_o365_goldg.pth", 3_710_104_213, "GLIP-T (C)"),
+    _glip("b", "glip_tiny_model_o365.pth", None, "GLIP-T (B)"),
+    _glip("a", "glip_a_tiny_o365.pth", 2_430_000_000, "GLIP-T (A), without fusion"),
+    _relative(
+        "grounding-dino-tiny/IDEA-Research",
+        "IDEA-Research/grounding-dino-tiny",
+        172_250_626,
+        "Apache-2.0",
+        "a relative, not GLIP",
+        "tokenizer.json",
+    ),
+    _relative(
+        "mm-grounding-dino-tiny/openmmlab",
+        "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det",
+        172_250_628,
+        "unknown: see where the file came from",
+        "a relative, not GLIP",
+        "tokenizer.json",
+    ),
+    _relative(
+        "owlv2-base-ensemble/google",
+        "google/owlv2-base-patch16-ensemble",
+        154_966_792,
+        "Apache-2.0",
+        "a relative, not GLIP; lists only",
+    ),
     _groupvit("yfcc", "trained on captions of CC12M and YFCC14M"),
     _groupvit("redcaps", "trained on captions of CC12M and RedCaps"),
     _embedded("toybox-sam", "trained here on the Toybox's regions", "sam"),

@@ -6,7 +6,7 @@ A {} stands for a value, as in the f-string that made the sentence; a test finds
 import re
 from functools import cache
 
-from demos import text_action, text_segmentation, text_sketch, text_training, text_video
+from demos import text_action, text_detection, text_segmentation, text_sketch, text_training, text_video
 
 CHINESE: dict[str, str] = {
     "There is no picture yet: upload one, take one, or pick an example.": "还没有图片：请上传、拍摄或选择一个示例。",
@@ -147,7 +147,7 @@ CHINESE: dict[str, str] = {
     "The file is a SAM whose tensors do not fit together: {}": "该文件是 SAM，但其张量互不匹配：{}",
 }
 
-for tab in (text_segmentation, text_video, text_action, text_sketch, text_training):
+for tab in (text_segmentation, text_detection, text_video, text_action, text_sketch, text_training):
     CHINESE |= tab.COMPLAINTS
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from demos import text_action, text_depth, text_point_cloud, text_segmentation, text_sketch, text_video
+from demos import text_action, text_depth, text_detection, text_point_cloud, text_segmentation, text_sketch, text_video
 
 LANGUAGES = ("en", "zh")
 CHINESE_LOCALES = ("zh", "zh-CN", "zh-TW", "zh-HK")
@@ -194,7 +194,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "快捷键：Alt+1…9 切换任务，Alt+Shift+1…9 切换课程，Alt+R 运行。",
     ),
 }
-TABS = (text_segmentation, text_video, text_action, text_point_cloud, text_depth, text_sketch)
+TABS = (text_segmentation, text_detection, text_video, text_action, text_point_cloud, text_depth, text_sketch)
 for tab in TABS:
     WORDS |= tab.WORDS
 

@@ -1,6 +1,9 @@
 """What a training says when it ends before its time, in Chinese; see demos/errors.py for how sentences are matched."""
 
 COMPLAINTS: dict[str, str] = {
+    "The teacher of a GLIP must be a CLIP with a ResNet: its maps are imitated.": (
+        "GLIP 的教师须为带 ResNet 的 CLIP：将模仿其特征图。"
+    ),
     "Finished after step {}.": "在第 {} 步完成。",
     "Stopped after step {}; the checkpoint is kept, and --resume goes on from it.": (
         "在第 {} 步停止；检查点已保留，可由此继续。"

@@ -28,6 +28,7 @@ BENCHES: dict[str, str] = {  # name: module:function
     "vild_crops": "core.bench.vild:vild_crops",
     "vild_new_words": "core.bench.vild:vild_new_words",
     "glip_picture": "core.bench.glip:glip_picture",
+    "glip_few_tokens": "core.bench.glip:glip_few_tokens",
     "glip_new_words": "core.bench.glip:glip_new_words",
     "training": "core.bench.training:training",
     "adapter": "core.bench.training:adapter",

@@ -20,19 +20,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from PIL import Image
 from tokenizers import Encoding, Tokenizer
-from torch import Tensor
-from torchvision.ops import nms
 
 from core.checkpoints import Weights
 from core.detection.answer import Candidates
-from core.detection.glip_anchors import SCALE, decode, level_anchors
+from core.detection.glip_anchors import SCALE
 from core.detection.glip_chunker import noun_phrases
-from core.detection.glip_model import GlipNetwork, Levels, Scores
-from core.detection.glip_postprocess import AGGREGATIONS, Aggregation, clipped, phrase_probabilities
+from core.detection.glip_frame import Looked, apart, network_input, own_frame, placed, token_maps
+from core.detection.glip_model import GlipNetwork, Scores
+from core.detection.glip_postprocess import AGGREGATIONS, Aggregation, phrase_probabilities
 from core.detection.glip_prompts import (
     LABELS_A_PROMPT,
     MOST_TOKENS,
@@ -48,14 +45,11 @@ from core.detection.grounding import Alignment, Grounding, Span
 from core.device import Device
 from core.results import unique_labels
 
-MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # INPUT.PIXEL_MEAN and PIXEL_STD
-LONGEST_SHARE = 1333 / 800  # INPUT.MAX_SIZE_TEST over MIN_SIZE_TEST
-DIVISOR = 32  # DATALOADER.SIZE_DIVISIBILITY
 LEAST_SIDE, MOST_SIDE = 32, 1333
 KEPT_PICTURES = 2  # whose pyramids are remembered
-KEPT_BOXES = 300  # a prompt; TEST.DETECTIONS_PER_IMG for LVIS
+KEPT_BOXES = 300  # of a prompt; TEST.DETECTIONS_PER_IMG for LVIS
+KEPT_IN_ALL, LEAST_KEPT = 1500, 30  # of a list in many prompts, so that 2,000 words stay a small table
 ALIGNED_BOXES = 10
-ALIGNED_OVERLAP = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +77,6 @@ class GlipSettings:
 
 PUBLISHED = GlipSettings()
 TOYBOX = GlipSettings(short_side=160, least=0.01, most_tokens=64, anchor_scale=3.0)  # for the embedded weights
-
-
-@dataclass(frozen=True, eq=False)
-class Looked:
-    """A picture's pyramid, and the frame that its boxes are in."""
-
-    maps: Levels
-    resized_hw: tuple[int, int]  # what the network saw of the picture, without padding
-    size_hw: tuple[int, int]  # the picture
 
 
 class Glip:
@@ -123,8 +108,9 @@ class Glip:
         prompts = self.prompts(labels, chosen)
         look = self.look(image, chosen)
         boxes, scores = [np.zeros((0, 4), np.float32)], [np.zeros((0, len(labels)), np.float32)]
+        most = min(KEPT_BOXES, max(LEAST_KEPT, KEPT_IN_ALL // len(prompts)))
         for prompt in prompts:
-            found, own = self._asked(look, prompt, chosen)
+            found, own = self._asked(look, prompt, chosen, most)
             wide = np.zeros((len(found), len(labels)), np.float32)
             wide[:, list(prompt.labels)] = own
             boxes.append(found)
@@ -180,18 +166,18 @@ class Glip:
         look = self.look(image, chosen)
         scores = self._scores(look, encoding, chosen)
         probabilities = torch.cat(scores.tokens, 1)[0].sigmoid()  # (P, T)
-        boxes, centerness = _placed(scores, look, chosen)
+        boxes, centerness = placed(scores, look, chosen.anchor_scale)
         words = [t for own in tokens_of_labels(encoding, asked.spans, chosen.most_tokens) for t in own]
         words = words or list(range(1, len(encoding.ids) - 1))
         best = (probabilities[:, words].amax(1) * centerness).sqrt()
-        kept = _apart(boxes, best, most)
+        kept = apart(boxes, best, most)
         stride = self.network.size.strides[0]
         return Alignment(
             prompt=asked.text,
             tokens=tuple(encoding.tokens),
-            boxes_xyxy=_own_frame(boxes[kept], look),
+            boxes_xyxy=own_frame(boxes[kept], look),
             probabilities=probabilities[kept].cpu().numpy(),
-            places=_token_maps(scores).cpu().numpy(),
+            places=token_maps(scores).cpu().numpy(),
             seen_hw=tuple(-(-side // stride) for side in look.resized_hw),
             size_hw=look.size_hw,
         )
@@ -219,7 +205,7 @@ class Glip:
             scores = self._scores(look, encoding, chosen)
             logits = torch.cat(scores.tokens, 1)[0][:, tokens].mean(1)
             if place is None:
-                place = int((logits.sigmoid() * _placed(scores, look, chosen)[1]).argmax())
+                place = int((logits.sigmoid() * placed(scores, look, chosen.anchor_scale)[1]).argmax())
             found.append(float(logits[place]))
         return tuple(found)
 
@@ -271,7 +257,7 @@ class Glip:
         return found
 
     def _asked(
-        self, look: Looked, prompt: Prompt, settings: GlipSettings
+        self, look: Looked, prompt: Prompt, settings: GlipSettings, most: int = KEPT_BOXES
     ) -> tuple[Float[np.ndarray, "R 4"], Float[np.ndarray, "R N"]]:
         """Return the best boxes of a prompt, in the picture's frame, with a score for each of its labels."""
         encoding = self._encoded(prompt, settings)
@@ -279,12 +265,12 @@ class Glip:
         scores = self._scores(look, encoding, settings)
         probabilities = phrase_probabilities(torch.cat(scores.tokens, 1)[0], labels, settings.aggregation)  # (P, N)
         probabilities = probabilities.where(probabilities > settings.least, 0.0)
-        boxes, centerness = _placed(scores, look, settings)
+        boxes, centerness = placed(scores, look, settings.anchor_scale)
         found = (probabilities * centerness[:, None]).sqrt()
         best = found.amax(1)
-        kept = best.topk(min(KEPT_BOXES, len(best))).indices
+        kept = best.topk(min(most, len(best))).indices
         kept = kept[best[kept] > 0]
-        return _own_frame(boxes[kept], look), found[kept].cpu().numpy().astype(np.float32)
+        return own_frame(boxes[kept], look), found[kept].cpu().numpy().astype(np.float32)
 
     def _encoded(self, prompt: Prompt, settings: GlipSettings) -> Encoding:
         encoding = self.tokenizer.encode(prompt.text)
@@ -307,31 +293,6 @@ class Glip:
         )
 
 
-def network_input(
-    image: UInt8[np.ndarray, "H W 3"], short_side: int, longest_share: float = LONGEST_SHARE
-) -> tuple[Float[Tensor, "1 3 _ _"], tuple[int, int]]:
-    """Return a picture as the network wants it, and its height and width before padding.
-
-    The short side is brought to `short_side`, unless the long one would pass its limit, given in short sides, which
-    evaluation has and the demo has not; BGR, normalised, padded with zeros at the right and bottom.
-    """
-    height, width = resized_size(image.shape[:2], short_side, longest_share)
-    resized = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(resized[..., ::-1].copy()).permute(2, 0, 1).float()
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN_BGR, STD_BGR))
-    return F.pad((pixels - mean) / std, (0, -width % DIVISOR, 0, -height % DIVISOR))[None], (height, width)
-
-
-def resized_size(size_hw: tuple[int, int], short_side: int, longest_share: float = LONGEST_SHARE) -> tuple[int, int]:
-    """Return the height and width that a picture is brought to, at least one pixel each."""
-    short, long = min(size_hw), max(size_hw)
-    side, longest = short_side, longest_share * short_side
-    if long / short * side > longest:
-        side = max(1, round(longest * short / long))
-    other = max(1, int(min(side * long / short, longest)))
-    return (side, other) if size_hw[0] <= size_hw[1] else (other, side)
-
-
 def _as_prompt(prompt: str | Sequence[str], settings: GlipSettings) -> Prompt:
     if isinstance(prompt, str):
         if not prompt.strip():
@@ -343,37 +304,3 @@ def _as_prompt(prompt: str | Sequence[str], settings: GlipSettings) -> Prompt:
     if not words:
         raise ValueError("Write at least one word.")
     return class_prompt(words, separator=settings.separator)
-
-
-def _placed(scores: Scores, look: Looked, settings: GlipSettings) -> tuple[Float[Tensor, "P 4"], Float[Tensor, " P"]]:
-    """Return the box at each place, cut to what the network saw, and the probability of its centerness."""
-    boxes, centerness = [], []
-    for number, (codes, middle) in enumerate(zip(scores.boxes, scores.centerness, strict=True)):
-        anchors = level_anchors(codes.shape[2:], 8 * 2**number, settings.anchor_scale).to(codes.device)
-        boxes.append(decode(codes[0].flatten(1).T, anchors))
-        centerness.append(middle[0, 0].flatten().sigmoid())
-    return clipped(torch.cat(boxes), look.resized_hw), torch.cat(centerness)
-
-
-def _token_maps(scores: Scores) -> Float[Tensor, "T h w"]:
-    """Return each token's probability at each place of the finest level, the largest of all levels."""
-    grid_hw = scores.maps[0].shape[2:]
-    levels = [
-        F.interpolate(tokens.sigmoid().transpose(1, 2).unflatten(2, level.shape[2:]), size=grid_hw, mode="nearest")[0]
-        for tokens, level in zip(scores.tokens, scores.maps, strict=True)
-    ]
-    return torch.stack(levels).amax(0)
-
-
-def _own_frame(boxes: Float[Tensor, "R 4"], look: Looked) -> Float[np.ndarray, "R 4"]:
-    """Return boxes in the picture's pixels, end exclusive; the network's hold their last pixel."""
-    ends = boxes + torch.tensor([0.0, 0.0, 1.0, 1.0], device=boxes.device)
-    (rows, columns), (height, width) = look.resized_hw, look.size_hw
-    scale = torch.tensor([width / columns, height / rows] * 2, device=boxes.device)
-    found = (ends * scale).cpu().numpy().astype(np.float32)
-    found[:, 2:] = np.maximum(found[:, 2:], found[:, :2])
-    return np.clip(found, 0, np.array([width, height] * 2, np.float32))
-
-
-def _apart(boxes: Float[Tensor, "P 4"], scores: Float[Tensor, " P"], most: int) -> Tensor:
-    return nms(boxes, scores, ALIGNED_OVERLAP)[:most]

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from core import checkpoints
-from core.checkpoints import TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
+from core.checkpoints import BERT_WORDS, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.detection.glip import PUBLISHED, TOYBOX, Glip
 from core.detection.glip_model import BODY, HEAD, PYRAMID, TEXT, VOCABULARY, GlipNetwork, glip_size_of
 from core.detection.glip_prompts import word_tokenizer
@@ -33,13 +33,6 @@ PARTS = (BODY, PYRAMID, TEXT, HEAD)
 UNUSED = ("relative_position_index", "attn_mask", "position_ids", ".pooler.", "anchor_generator")
 SLIM_ENDING = ".slim.safetensors"
 WORDS_FILE = "vocab.txt"
-BERT_WORDS = Weights(  # which words BERT has tokens for; one a line
-    name="bert-base-uncased/words",
-    system="glip",
-    repo="google-bert/bert-base-uncased",
-    config_files=(WORDS_FILE,),
-    licence="Apache-2.0",
-)
 
 
 def open_glip(weights: Weights, device: Device, files: Mapping[str, Path]) -> "Glip | GroundingDino | Owl":

@@ -23,11 +23,12 @@ from PIL import Image
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from core.backbones.tokenizer import clip_tokenizer
 from core.checkpoints import TOKENIZER_FILES, TRANSFORMERS_CONFIG, WEIGHTS_FILE, Weights
 from core.detection.answer import Candidates
 from core.detection.glip_chunker import noun_phrases
 from core.detection.glip_postprocess import phrase_probabilities
-from core.detection.glip_prompts import Prompt, batch_of, chunked_prompts, tokens_of_labels
+from core.detection.glip_prompts import UNKNOWN, Prompt, batch_of, chunked_prompts, tokens_of_labels
 from core.detection.grounding import Grounding, Span
 from core.device import Device
 from core.results import unique_labels
@@ -38,7 +39,7 @@ NAMES = {
     "owlv2": "OWLv2, a relative of GLIP",
 }
 PREPROCESSOR = "preprocessor_config.json"
-CONFIG_FILES = (TRANSFORMERS_CONFIG, PREPROCESSOR, TOKENIZER_FILES[0])  # that opening one needs besides its weights
+CONFIG_FILES = (TRANSFORMERS_CONFIG, PREPROCESSOR)  # that opening one needs besides its weights; a DINO's tokenizer too
 OWL_TEMPLATE = "a photo of a {}"
 OWL_TOKENS = 16  # of a query, with the two special ones
 KEPT_BOXES = 300
@@ -62,30 +63,26 @@ def open_relative(weights: Weights, device: Device, files: Mapping[str, Path]) -
     try:
         model = AutoModelForZeroShotObjectDetection.from_pretrained(folder, config=config, local_files_only=True)
         prepare = AutoImageProcessor.from_pretrained(files[PREPROCESSOR].parent, local_files_only=True)
+        if kind == "owlv2":
+            return Owl(model, prepare, weights, device)
         tokenizer = Tokenizer.from_file(str(files[TOKENIZER_FILES[0]]))
     except (OSError, KeyError) as error:
         raise ValueError(f"{NAMES[kind]} cannot be opened: {str(error).splitlines()[0]}") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return (Owl if kind == "owlv2" else GroundingDino)(model, prepare, tokenizer, weights, device)
+    return GroundingDino(model, prepare, weights, device, tokenizer)
 
 
 class Relative:
-    """What both kinds hold: a network, what prepares a picture, what splits words, and where it runs."""
+    """What both kinds hold: a network, what prepares a picture, and where it runs."""
 
-    def __init__(self, model: Any, prepare: Any, tokenizer: Tokenizer, weights: Weights, device: Device) -> None:
+    def __init__(self, model: Any, prepare: Any, weights: Weights, device: Device) -> None:
         """Move a network in evaluation mode to a device."""
         self.model = model.eval().requires_grad_(False).to(device.torch_device())
-        self.prepare, self.tokenizer, self.device = prepare, tokenizer, device
+        self.prepare, self.device = prepare, device
         self.title = NAMES[model.config.model_type]
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = device.name, device.reason
-
-    def unseen_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words that the weights have no token for."""
-        unknown = self.tokenizer.token_to_id("[UNK]")
-        parts = dict.fromkeys(part for word in words for part in word.split())
-        return tuple(part for part in parts if unknown is not None and unknown in self.tokenizer.encode(part).ids)
 
     def _run(self, image: UInt8[np.ndarray, "H W 3"], **texts: Tensor) -> Any:
         inputs = self.prepare(images=Image.fromarray(image), return_tensors="pt")
@@ -99,6 +96,16 @@ class Relative:
 
 class GroundingDino(Relative):
     """A Grounding DINO: lists and sentences, as GLIP."""
+
+    def __init__(self, model: Any, prepare: Any, weights: Weights, device: Device, tokenizer: Tokenizer) -> None:
+        """Take what splits words besides."""
+        super().__init__(model, prepare, weights, device)
+        self.tokenizer = tokenizer
+
+    def unseen_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the words that the weights have no token for."""
+        parts = dict.fromkeys(part for word in words for part in word.split())
+        return tuple(part for part in parts if UNKNOWN in self.tokenizer.encode(part).tokens)
 
     def detect(self, image: UInt8[np.ndarray, "H W 3"], words: Sequence[str]) -> Candidates:
         """Find boxes for each word of a list, in several prompts where it is long; ValueError for no words."""
@@ -156,18 +163,19 @@ class GroundingDino(Relative):
 
 
 class Owl(Relative):
-    """An OWLv2: lists only; a word's score does not depend on the others."""
+    """An OWLv2: lists only; a word's score does not depend on the others. Words are split as CLIP splits them."""
+
+    def unseen_words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return none: CLIP's vocabulary has a token for every byte."""
+        return ()
 
     def detect(self, image: UInt8[np.ndarray, "H W 3"], words: Sequence[str]) -> Candidates:
         """Find boxes for each word of a list; ValueError for no words."""
         labels = unique_labels(words)
         if not labels:
             raise ValueError("Write at least one word.")
-        self.tokenizer.enable_truncation(OWL_TOKENS)
-        encodings = self.tokenizer.encode_batch([OWL_TEMPLATE.replace("{}", label.lower()) for label in labels])
-        ids, mask = batch_of(encodings)
-        rest = OWL_TOKENS - ids.shape[1]
-        ids, mask = (torch.nn.functional.pad(each, (0, rest)) for each in (ids, mask))
+        ids = clip_tokenizer(OWL_TOKENS)([OWL_TEMPLATE.replace("{}", label) for label in labels]).long()
+        mask = (torch.arange(OWL_TOKENS) <= ids.argmax(1, keepdim=True)).long()  # up to the end token, the highest
         found = self._run(image, input_ids=ids, attention_mask=mask)
         scores = found.logits[0].float().sigmoid().cpu()
         side = max(image.shape[:2])  # pictures are padded to squares

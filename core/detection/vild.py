@@ -86,7 +86,7 @@ class VildSettings:
     against: tuple[str, ...] = ()  # words that share the probability and are not asked for
     templates: str = "one"  # name in TEMPLATES
     proposals: int | None = None  # the best of them; None: 100 for heads, 30 for crops
-    pixels: int = 128  # longer side of what the network sees
+    pixels: int = 192  # longer side of what the network sees; by_pixels of the evaluation says why not fewer
     discard_background: bool = False  # take the background out before the text head's softmax
     scales: tuple[float, ...] = SCALES  # of the crops
     square: bool | None = None  # crops are squares around the boxes; None: for the embedded CLIP only
@@ -283,7 +283,7 @@ class Vild:
     def _crop_scores(
         self, image: UInt8[np.ndarray, "H W 3"], look: VildLook, texts: Float[Tensor, "N D"], settings: VildSettings
     ) -> Float[np.ndarray, "R N"]:
-        """Ask the CLIP itself; its own temperature turns cosines into probabilities."""
+        """Ask the CLIP itself, at its own temperature and with its own sigmoids where it has them."""
         square = self.squares if settings.square is None else settings.square
         key = (*self._key(image, settings), self._count(settings), settings.scales, square)
         with self._lock:
@@ -291,7 +291,8 @@ class Vild:
         if embeddings is None:
             embeddings = encode_crops(self.clip, image, look.boxes_xyxy, scales=settings.scales, square=square)
             self._keep(self._crops, key, embeddings)
-        probabilities = (self.clip.logit_scale * embeddings @ texts.cpu().T).softmax(-1)
+        logits = self.clip.logit_scale * embeddings @ texts.cpu().T + self.clip.logit_bias
+        probabilities = logits.sigmoid() if self.clip.kind == "sigmoid" else logits.softmax(-1)
         return crop_scores(probabilities, torch.from_numpy(look.objectness)).numpy()
 
     def _look(self, image: UInt8[np.ndarray, "H W 3"], settings: VildSettings) -> _Seen:

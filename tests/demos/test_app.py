@@ -14,6 +14,7 @@ PUBLIC = {
     "zero_shot",
     "action",
     "segmentation",
+    "detection",
     "sketch",
     "point_cloud",
     "depth",

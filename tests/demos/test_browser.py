@@ -149,7 +149,7 @@ def test_an_address_opens_a_tab_and_a_scene(browser, address):
 
 def test_a_picture_follows_its_user_to_the_depth_tab(visit, scene):
     upload(visit.page, scene)
-    visit.page.keyboard.press("Alt+6")
+    visit.page.keyboard.press("Alt+7")
     expect(visit.page.locator("#depth-picture img")).to_be_visible(timeout=PATIENCE)
 
 

@@ -8,6 +8,7 @@ from demos.errors import CHINESE, translate
 from tests.project import FILES, ROOT
 
 REACH_USERS = (
+    "core/detection/",
     "demos/",
     "core/zero_shot/",
     "core/segmentation/",
