@@ -1,71 +1,117 @@
-"""`python -m core.train RECIPE [--out FOLDER] [--minutes M | --steps N] [--resume] [--data FOLDER_OR_CSV]`."""
+"""`python -m core.train RECIPE [--out FOLDER] [--minutes M] [--steps N] [--resume] [--data SOURCE] ...`.
+
+A run ends with 0 when it is finished or was asked to stop, with 2 and a sentence when it cannot go on.
+"""
 
 import argparse
-import dataclasses
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
+from core.train import asked, ending
+from core.train import machines as processes
 from core.train.actionclip import ActionLesson, ActionRecipe
 from core.train.adapter import AdapterLesson
 from core.train.clip4clip import Clip4ClipLesson, Clip4ClipRecipe
+from core.train.finetune import FineTuneLesson, FineTuneRecipe
+from core.train.glip import GlipLesson, GlipRecipe
 from core.train.groupvit import GroupVitLesson, GroupVitRecipe
 from core.train.loop import ClipLesson
 from core.train.lseg import LsegLesson, LsegRecipe
+from core.train.machines import Machines
 from core.train.places import PlacesLesson, PlacesRecipe
-from core.train.recipes import RECIPES, AdapterRecipe, ClipRecipe
+from core.train.probe import ProbeLesson, ProbeRecipe
+from core.train.recipes import RECIPES, SYSTEM_OF, AdapterRecipe, ClipRecipe
 from core.train.run import Run
 from core.train.sam import SamLesson, SamRecipe
+from core.train.status import FAILED, FINISHED, STOPPED, Status
+from core.train.vild import VildLesson, VildRecipe
 
 LESSONS = {
     ClipRecipe: ClipLesson,
+    FineTuneRecipe: FineTuneLesson,
+    ProbeRecipe: ProbeLesson,
     Clip4ClipRecipe: Clip4ClipLesson,
     ActionRecipe: ActionLesson,
     LsegRecipe: LsegLesson,
     GroupVitRecipe: GroupVitLesson,
     SamRecipe: SamLesson,
+    VildRecipe: VildLesson,
+    GlipRecipe: GlipLesson,
     PlacesRecipe: PlacesLesson,
     AdapterRecipe: AdapterLesson,
 }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Run one recipe."""
-    parser = argparse.ArgumentParser(prog="python -m core.train", description="Train weights that the app ships.")
-    parser.add_argument("recipe", choices=RECIPES)
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="stop after this much training time")
-    length.add_argument("--steps", type=int, help="stop after this many steps")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
-    parser.add_argument(
-        "--data",
-        metavar="FOLDER_OR_CSV",
-        help="photographs: a folder or zip of CLASS/picture or train/CLASS/picture and test/CLASS/picture, a CSV with "
-        "the columns path and caption, or 'cifar10', which is downloaded",
-    )
-    arguments = parser.parse_args()
+    words = sys.argv[1:] if words is None else words
+    arguments = asked.parser(list(RECIPES)).parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    recipe = RECIPES[arguments.recipe]
-    if arguments.steps is not None:
-        recipe = dataclasses.replace(recipe, steps=arguments.steps)
     out = arguments.out or Path("runs") / arguments.recipe
-    try:
-        lesson = LESSONS[type(recipe)](recipe, out.parent / "cache", arguments.data)
-        Run(lesson, out, resume=arguments.resume, command=_command(arguments)).train(arguments.minutes)
-    except (ValueError, FloatingPointError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    system = SYSTEM_OF.get(arguments.recipe, arguments.recipe)
+    status = None
+    if processes.is_first():
+        status = Status(out, recipe=arguments.recipe, arguments=words, system=system)
+    with ending.PoliteStop() as stop:
+        try:
+            recipe = asked.recipe_of(arguments, RECIPES[arguments.recipe])
+            machines = _machines(arguments, recipe)
+            with machines.one_by_one():
+                lesson = LESSONS[type(recipe)](recipe, out.parent / "cache", arguments.data)
+            _spread(lesson, machines, arguments)
+            run = Run(
+                lesson,
+                out,
+                resume=arguments.resume,
+                command=asked.command(arguments),
+                machines=machines,
+                accumulate=arguments.accumulate,
+                save_steps=arguments.save_steps,
+                stop=stop,
+                status=status,
+            )
+            run.train(arguments.minutes, whichever_first=arguments.epochs is not None or arguments.steps is not None)
+        except ending.Stopped as wish:
+            _end(status, STOPPED, str(wish))
+            print(wish, file=sys.stderr)
+        except Exception as error:
+            _fail(status, error)
+        else:
+            _end(status, FINISHED, f"Finished after step {run.step}.")
 
 
-def _command(arguments: argparse.Namespace) -> str:
-    """Return the command as another machine would give it: what was asked, without folders of this one."""
-    words = ["python -m core.train", arguments.recipe]
-    words += [f"--minutes {arguments.minutes:g}"] if arguments.minutes is not None else []
-    words += [f"--steps {arguments.steps}"] if arguments.steps is not None else []
-    words += ["--resume"] if arguments.resume else []
-    words += [f"--data {Path(arguments.data).name}"] if arguments.data else []
-    return " ".join(words)
+def _machines(arguments: argparse.Namespace, recipe: Any) -> Machines:
+    """Return the processes: one on the CPU where the recipe can do nothing else; ValueError where more are asked."""
+    if hasattr(LESSONS[type(recipe)], "spread"):
+        return processes.machines(arguments.mixed_precision)
+    if processes.launched() or arguments.mixed_precision != "no" or arguments.grad_cache:
+        raise ValueError(
+            f"The recipe {arguments.recipe} trains in one process, at its own precision and in one piece: "
+            "several processes, --mixed-precision and --grad-cache are for contrastive recipes."
+        )
+    return processes.ALONE
+
+
+def _spread(lesson: Any, machines: Machines, arguments: argparse.Namespace) -> None:
+    if hasattr(lesson, "spread"):
+        lesson.spread(machines, arguments.grad_cache)
+
+
+def _end(status: Status | None, state: str, sentence: str) -> None:
+    if status is not None:
+        status.end(state, sentence)
+
+
+def _fail(status: Status | None, error: Exception) -> None:
+    """End with a sentence, or with the traceback where the mistake is the program's own."""
+    told = ending.sentence(error)
+    _end(status, FAILED, told or f"Something went wrong that should not have: {type(error).__name__}: {error}")
+    if told is None:
+        raise error
+    print(told, file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

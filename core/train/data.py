@@ -9,9 +9,11 @@ Legend: N pictures, S sentences a picture, L token positions.
 import hashlib
 import logging
 import multiprocessing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
@@ -30,6 +32,8 @@ TEXT_SHARE = 0.03  # of Toybox photos carry a painted word
 SINGLE_SHARE, SINGLE_LOOK_SHARE = 0.6, 0.9  # of photos, and of other looks, are asked to show one thing only
 DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
 CHUNK = 500  # pictures a worker draws at a time
+ALONE_UP_TO = 8_000  # pictures in all that are drawn in this process
+Chunk, Drawn = TypeVar("Chunk"), TypeVar("Drawn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +62,7 @@ def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache
     if not path.exists():
         log.info("drawing %d Toybox pictures", count)
         chunks = [(seed, start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
-        with multiprocessing.get_context("spawn").Pool() as pool:
-            parts = pool.map(partial(_draw_chunk, size=size, context_length=context_length), chunks, chunksize=1)
+        parts = on_all_cores(partial(_draw_chunk, size=size, context_length=context_length), chunks, count)
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
         np.savez(part, **{key: np.concatenate([each[key] for each in parts]) for key in parts[0]})
@@ -67,6 +70,14 @@ def toybox_pairs(seed: int, count: int, *, size: int, context_length: int, cache
     with np.load(path) as stored:
         arrays = {key: stored[key] for key in stored.files}
     return Pairs(**arrays, names=CATEGORIES, same_sentences=False)
+
+
+def on_all_cores(draw: Callable[[Chunk], Drawn], chunks: Sequence[Chunk], count: int) -> list[Drawn]:
+    """Return what `draw` makes of each chunk; few pictures are drawn sooner than other processes are started."""
+    if count <= ALONE_UP_TO:
+        return [draw(chunk) for chunk in chunks]
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        return pool.map(draw, chunks, chunksize=1)
 
 
 def training_view(rng: np.random.Generator, size: int) -> tuple[View, str]:

@@ -3,6 +3,7 @@
 Legend: B pairs, D embedding size.
 """
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,22 @@ from torch import Tensor
 from core import checkpoints
 from core.backbones.clip_model import build, encode_text, from_tensors
 from core.device import Device
-from core.train import validation
+from core.train import presets, validation
+from core.train.ahead import Ahead
 from core.train.augment import augment
 from core.train.data import Pairs, tokenise, toybox_pairs
+from core.train.large_batch import cached_backward
 from core.train.losses import class_prompt_loss, contrastive_loss, distillation_loss
+from core.train.machines import ALONE, Machines
 from core.train.photos import read_photos
 from core.train.recipes import ClipRecipe
 from core.train.run import adam_w
+from core.world.captions import with_article
 
 MAX_LOGIT_SCALE = 100.0  # Radford et al. 2021, Sec. 2.5
+TOKEN_DEVIATION = 0.02  # of a token table that was just built
 WORD_DROPOUT = 0.02  # share of tokens shown as unknown, so that the unknown row learns what it is worth
-TEXT_GROUPS = 4
+TEXT_GROUPS, LEAST_GROUP = 4, 40  # at most; sentences in one, since a small group costs as much as a larger one
 ONE_SIDED = "left right word"  # a caption with one of these must not be mirrored
 CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}.", "a picture of a {}", "a photo of a {}", "an image of a {}")
 LEAST_ZOOM_TOYS, LEAST_ZOOM_PHOTOS = 0.8, 0.7
@@ -52,13 +58,9 @@ class ClipLesson:
         `data` are photographs: a source as in `read_photos`, or none.
         """
         self.recipe = recipe
-        self.toys = toybox_pairs(
-            recipe.seed,
-            recipe.toybox_pictures,
-            size=recipe.image_size,
-            context_length=recipe.context_length,
-            cache=cache,
-        )
+        started = time.perf_counter()
+        self.toys = self._toys(cache)
+        self.preparation = time.perf_counter() - started  # seconds
         self.photos: Pairs | None = None
         self.photo_test: Pairs | None = None
         if data is not None:
@@ -69,16 +71,50 @@ class ClipLesson:
         self.device = Device(name="cpu", autocast_dtype=recipe.autocast_dtype, reason="cpu, as the recipe says")
         self.teacher = self._teacher()
         self.model = self._student().to(memory_format=torch.channels_last)
+        self.machines, self.chunk = ALONE, 0
+        self.batches = Ahead(self.draw)
+
+    def spread(self, machines: Machines, chunk: int = 0) -> None:
+        """Go over several processes or to a GPU, and encode `chunk` pairs at a time where it is not 0 (GradCache)."""
+        machines.share(self.batch)
+        if chunk and self.teacher is not None:
+            raise ValueError("A recipe with a teacher encodes its batch in one piece: leave --grad-cache out.")
+        self.machines, self.chunk = machines, chunk
+        self.model.to(machines.device)
+        if self.teacher is not None:
+            self.teacher.to(machines.device)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Return AdamW."""
-        return adam_w(self.model, self.recipe.learning_rate, self.recipe.weight_decay)
+        """Return AdamW; the text tower may move more slowly."""
+        found = adam_w(self.model, self.recipe.learning_rate, self.recipe.weight_decay)
+        if self.recipe.text_share == 1.0:
+            return found
+        image = {id(parameter) for parameter in self.model.visual.parameters()}
+        for group in list(found.param_groups):
+            text = [parameter for parameter in group["params"] if id(parameter) not in image]
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) in image]
+            found.add_param_group({**group, "params": text, "share": self.recipe.text_share})
+        return found
 
     def loss(self, step: int) -> Float[Tensor, ""]:
         """Return the contrastive loss, the class prompts' and, with a teacher, the imitation's."""
-        with torch.no_grad():
-            self.model.logit_scale.clamp_(max=float(np.log(MAX_LOGIT_SCALE)))
-        return self._loss(self.draw(step))
+        batch = self._next(step)
+        images, texts = self._encode(batch, self.machines.share(self.batch))
+        loss = self._objective(batch, self.machines.gather(images), self.machines.gather(texts))
+        return loss if self.teacher is None else loss + self._imitation(batch, images, texts)
+
+    def backward(self, step: int, parts: int = 1) -> Float[Tensor, ""]:
+        """Add the gradients of one of `parts` batches of a step, encoded in pieces, and return its loss."""
+        batch = self._next(step)
+        return cached_backward(
+            self.model,
+            lambda rows: self._encode(batch, rows),
+            lambda images, texts: self._objective(batch, images, texts),
+            self.machines.share(self.batch),
+            self.chunk,
+            self.machines,
+            parts,
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return how many photographs there were, and of what."""
@@ -107,39 +143,71 @@ class ClipLesson:
 
     def validate(self) -> dict[str, float]:
         """Return accuracies on fresh Toybox pictures and on test photographs."""
-        found = validation.toybox_accuracy(self.model, self.recipe.image_size, self.recipe.context_length)
+        size, context = self.recipe.image_size, self.recipe.context_length
+        if self.recipe.categories:
+            pictures, kinds = presets.watched(self.recipe.categories, size)
+            names = [with_article(name) for name in self.recipe.categories]
+            guesses = validation.classify(self.model, pictures, names, size, context)
+            found = {"toy_top1": float((guesses == kinds).mean())}
+        else:
+            found = validation.toybox_accuracy(self.model, size, context)
         if self.photo_test is not None and self.photo_test.names:
-            found["photo_top1"] = validation.photo_accuracy(
-                self.model, self.photo_test, self.recipe.image_size, self.recipe.context_length
-            )
+            found["photo_top1"] = validation.photo_accuracy(self.model, self.photo_test, size, context)
         return found
 
-    def _loss(self, batch: Batch) -> Float[Tensor, ""]:
-        pictures = batch.images.contiguous(memory_format=torch.channels_last)
-        with self.device.autocast():
-            images = self.model.encode_image(pictures).float()
-        texts = self._encode_texts(batch.tokens)
-        scale = self.model.logit_scale.exp()
-        loss = contrastive_loss(images, texts, scale, batch.groups)
+    def seen(self) -> dict[str, np.ndarray]:
+        """Return a few fresh pictures, their captions, all cosines between them, and what each is taken for."""
+        names = self.toys.names
+        pictures, captions, _ = presets.exhibits(names, self.recipe.image_size)
+        return validation.seen(
+            self.model, pictures, captions, names, self.recipe.image_size, self.recipe.context_length
+        )
+
+    def _next(self, step: int) -> Batch:
+        """Return the batch of a step, with the temperature kept within bounds."""
+        with torch.no_grad():
+            self.model.logit_scale.clamp_(max=float(np.log(MAX_LOGIT_SCALE)))
+        return self.batches(step)
+
+    def _encode(self, batch: Batch, rows: slice) -> tuple[Float[Tensor, "_ D"], Float[Tensor, "_ D"]]:
+        """Return the image and text features of some rows of a batch."""
+        with self.device.autocast(), self.machines.autocast():
+            images = self.model.encode_image(self._pictures(batch, rows)).float()
+        with self.machines.autocast():
+            texts = self._encode_texts(batch.tokens[rows].to(self.machines.device)).float()
+        return images, texts
+
+    def _pictures(self, batch: Batch, rows: slice) -> Float[Tensor, "_ 3 S S"]:
+        return batch.images[rows].to(self.machines.device).contiguous(memory_format=torch.channels_last)
+
+    def _objective(self, batch: Batch, images: Float[Tensor, "B D"], texts: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+        """Return the loss of a whole batch's features."""
+        scale, device = self.model.logit_scale.exp(), images.device
+        loss = contrastive_loss(images, texts, scale, batch.groups.to(device))
         for part, classes, prompts in zip(
             images.split([len(each) for each in batch.classes]), batch.classes, batch.prompts, strict=True
         ):
-            if (classes >= 0).any():
-                names = encode_text(self.model, prompts)
-                loss = loss + self.recipe.class_weight * class_prompt_loss(part, names, scale, classes)
-        if self.teacher is None:
-            return loss
+            if self.recipe.class_weight and (classes >= 0).any():
+                names = encode_text(self.model, prompts.to(device))
+                loss = loss + self.recipe.class_weight * class_prompt_loss(part, names, scale, classes.to(device))
+        return loss
+
+    def _imitation(self, batch: Batch, images: Float[Tensor, "B D"], texts: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+        """Return how far the student's words for pictures, and its vectors, are from the teacher's."""
         with torch.no_grad():
+            pictures = self._pictures(batch, self.machines.share(self.batch))
             taught = torch.nn.functional.normalize(self.teacher.encode_image(pictures), dim=-1)
+        scale = self.model.logit_scale.exp()
         words = torch.nn.functional.normalize(texts, dim=-1)
         learned = torch.nn.functional.normalize(images, dim=-1)
         imitation = distillation_loss(scale * learned @ words.T, scale * taught @ words.T)
-        return loss + imitation + 4 * (1 - (learned * taught).sum(-1)).mean()
+        return imitation + 4 * (1 - (learned * taught).sum(-1)).mean()
 
     def _encode_texts(self, tokens: Tensor) -> Float[Tensor, "B D"]:
         """Encode texts in groups of similar length, so that short ones are not run to the end of the longest."""
         order = tokens.argmax(1).argsort(stable=True)
-        encoded = torch.cat([encode_text(self.model, tokens[part]) for part in order.chunk(TEXT_GROUPS)])
+        groups = max(1, min(TEXT_GROUPS, len(tokens) // LEAST_GROUP))
+        encoded = torch.cat([encode_text(self.model, tokens[part]) for part in order.chunk(groups)])
         return encoded[order.argsort()]
 
     def _part(
@@ -178,6 +246,14 @@ class ClipLesson:
         dropped = (torch.rand(tokens.shape, generator=generator) < WORD_DROPOUT) & (inside > 0) & (inside < ends)
         return torch.where(dropped, self.unseen_token, tokens)
 
+    def _toys(self, cache: Path) -> Pairs:
+        """Draw the Toybox pictures or read them back."""
+        recipe = self.recipe
+        how = {"size": recipe.image_size, "context_length": recipe.context_length, "cache": cache}
+        if recipe.categories:
+            return presets.preset_pairs(recipe.seed, recipe.toybox_pictures, recipe.categories, **how)
+        return toybox_pairs(recipe.seed, recipe.toybox_pictures, **how)
+
     def _student(self) -> CLIP:
         if self.teacher is not None:
             known = self.teacher.token_embedding.token_ids.long()
@@ -187,6 +263,11 @@ class ClipLesson:
         is_known = torch.isin(torch.arange(int(known.max())), known)
         self.unseen_token = int((~is_known).nonzero()[-1])
         model = build(self.recipe.size(len(known) + 1), known)
+        with torch.no_grad():
+            model.token_embedding.weight.mul_(self.recipe.token_deviation / TOKEN_DEVIATION)
+            for name, gain in model.visual.named_parameters():
+                if self.recipe.residual_start and name.endswith("bn3.weight") and name.startswith("layer"):
+                    gain.fill_(self.recipe.residual_start)
         if self.teacher is not None:
             _take_text_tower(model, self.teacher)
         return model

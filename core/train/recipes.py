@@ -1,15 +1,20 @@
 """What is trained on what, and how: one frozen recipe a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.backbones.clip_model import ClipSize
 from core.train.actionclip import ActionRecipe
 from core.train.clip4clip import Clip4ClipRecipe
+from core.train.finetune import FineTuneRecipe
+from core.train.glip import GlipRecipe
 from core.train.groupvit import GroupVitRecipe
 from core.train.lseg import LsegRecipe
 from core.train.places import PlacesRecipe
+from core.train.presets import CATEGORIES as PRESET_CATEGORIES
+from core.train.probe import ProbeRecipe
 from core.train.sam import SamRecipe
+from core.train.vild import VildRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,13 @@ class ClipRecipe:
     class_weight: float = 0.5  # of the class-prompt loss against the contrastive one
     autocast_dtype: str | None = None  # of the image tower: a ViT takes half the time in bfloat16
     seed: int = 0
+    text_share: float = 1.0  # of the learning rate for the text tower and the temperature
+    token_deviation: float = 0.02  # of the token table at the start
+    residual_start: float = 0.0  # gain of a ResNet block's branch at the start; open_clip: none
+    categories: tuple[str, ...] = ()  # with a name here: pictures of one of these things each, and no other words
+    minutes: float | None = None  # by the clock, drawing and measuring included
+    validate_steps: int = 400
+    seen_steps: int = 400  # the matrix of pictures and captions is written this often
 
     def size(self, vocabulary: int) -> ClipSize:
         """Return the architecture's numbers for a token table of this many rows."""
@@ -72,7 +84,44 @@ class AdapterRecipe:
     seed: int = 0
 
 
+THREE_MINUTES = ClipRecipe(
+    checkpoint="toybox-3-minutes",
+    vision_layers=(1, 1, 1, 1),
+    vision_width=8,
+    patch_size=None,
+    embed_dim=64,
+    text_width=64,
+    text_layers=1,
+    context_length=24,
+    toybox_pictures=4_000,  # more of them are better, but take longer to draw
+    batch_toys=48,
+    steps=100_000,  # more than the minutes allow
+    class_weight=1.0,
+    text_share=0.25,  # at the full rate the sentences all become one vector, and nothing is learnt for minutes
+    token_deviation=0.1,  # so that sentences are further apart at the start
+    residual_start=1.0,
+    categories=PRESET_CATEGORIES,
+    minutes=3.0,
+    validate_steps=60,
+    seen_steps=20,
+)
+SYSTEM_OF = {  # recipes whose weights are another system's than their name says; a probe is nobody's
+    **dict.fromkeys(("clip-vit", "clip-3-minutes", "clip-30-minutes", "clip-finetune", "clip-lora"), "clip"),
+    "clip-probe": None,
+    "pointclip": None,  # an adapter, which lies beside the CLIP that it was made for
+}
 RECIPES: dict[str, Any] = {
+    "clip-3-minutes": THREE_MINUTES,
+    "clip-30-minutes": replace(
+        THREE_MINUTES,
+        checkpoint="toybox-30-minutes",
+        vision_width=16,
+        text_layers=2,
+        toybox_pictures=24_000,
+        batch_toys=96,
+        minutes=30.0,
+        validate_steps=200,
+    ),
     "clip": ClipRecipe(checkpoint="toybox-resnet", vision_layers=(1, 2, 2, 2), vision_width=20, patch_size=None),
     "clip-vit": ClipRecipe(
         checkpoint="toybox-vit",
@@ -84,11 +133,16 @@ RECIPES: dict[str, Any] = {
         learning_rate=1.5e-3,
         autocast_dtype="bfloat16",
     ),
+    "clip-finetune": FineTuneRecipe(checkpoint="finetuned", method="full"),
+    "clip-lora": FineTuneRecipe(checkpoint="finetuned-lora", method="lora", learning_rate=3e-3),
+    "clip-probe": ProbeRecipe(checkpoint="probe"),
     "clip4clip": Clip4ClipRecipe(),
     "actionclip": ActionRecipe(),
     "lseg": LsegRecipe(),
     "groupvit": GroupVitRecipe(),
     "sam": SamRecipe(),
+    "vild": VildRecipe(),
+    "glip": GlipRecipe(),
     "depthclip": PlacesRecipe(checkpoint="toybox-places", start="toybox-resnet"),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

@@ -1,8 +1,9 @@
 """Accuracies that a run logs while it learns; the full figures come from `python -m core.evaluate`.
 
-Legend: N pictures, C classes.
+Legend: N pictures, C classes, D embedding size.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from core.backbones.clip_model import encode_text
 from core.train.augment import normalise
 from core.train.data import Pairs, tokenise
+from core.world.captions import with_article
 from core.world.picture import picture
 from core.world.scene import COLORS
 from core.world.shapes import CATEGORIES
@@ -61,16 +63,59 @@ def photo_accuracy(model: CLIP, photos: Pairs, size: int, context_length: int) -
 
 @torch.inference_mode()
 def classify(
-    model: CLIP, pictures: UInt8[np.ndarray, "N H W 3"], prompts: list[str], size: int, context_length: int
+    model: CLIP, pictures: UInt8[np.ndarray, "N H W 3"], prompts: Sequence[str], size: int, context_length: int
 ) -> np.ndarray:
     """Return the index of the best prompt for each picture, (N,)."""
-    texts = F.normalize(encode_text(model, torch.from_numpy(tokenise(prompts, context_length)).long()), dim=-1)
-    images = torch.cat([_features(model, chunk, size) for chunk in torch.from_numpy(pictures).split(256)])
-    return (images @ texts.T).argmax(1).numpy()
+    return cosines(model, pictures, prompts, size, context_length).argmax(1)
+
+
+@torch.inference_mode()
+def cosines(
+    model: CLIP, pictures: UInt8[np.ndarray, "N H W 3"], prompts: Sequence[str], size: int, context_length: int
+) -> Float[np.ndarray, "N C"]:
+    """Return the cosine of every picture with every prompt."""
+    tokens = torch.from_numpy(tokenise(list(prompts), context_length)).long().to(model.logit_scale.device)
+    texts = F.normalize(encode_text(model, tokens), dim=-1)
+    return (features(model, pictures, size) @ texts.float().cpu().T).numpy()
+
+
+@torch.inference_mode()
+def features(model: CLIP, pictures: UInt8[np.ndarray, "N H W 3"], size: int) -> Float[Tensor, "N D"]:
+    """Return the unit vectors of pictures of any one size, on the CPU."""
+    chunks = torch.from_numpy(pictures).split(256)
+    return torch.cat([_features(model, chunk, size).float().cpu() for chunk in chunks])
+
+
+def caption_accuracy(model: CLIP, pairs: Pairs, most: int, size: int) -> float:
+    """Return the share of the first `most` pictures that are nearest to their own first sentence."""
+    tokens = torch.from_numpy(pairs.tokens[:most, 0]).long().to(model.logit_scale.device)
+    with torch.inference_mode():
+        texts = F.normalize(encode_text(model, tokens), dim=-1).float().cpu()
+    best = (features(model, pairs.pictures[:most], size) @ texts.T).argmax(1)
+    same = (tokens[best.to(tokens.device)] == tokens).all(1)
+    return float(same.float().mean())
+
+
+def seen(
+    model: CLIP,
+    pictures: UInt8[np.ndarray, "N H W 3"],
+    captions: Sequence[str],
+    names: Sequence[str],
+    size: int,
+    context_length: int,
+) -> dict[str, np.ndarray]:
+    """Return what a class watches: N pictures, their captions, all cosines, and the name that each picture is given."""
+    guesses = classify(model, pictures, [with_article(name) for name in names], size, context_length)
+    return {
+        "similarity": cosines(model, pictures, captions, size, context_length).astype(np.float32),
+        "pictures": pictures,
+        "captions": np.array(captions),
+        "predictions": np.array([names[i] for i in guesses]),
+    }
 
 
 def _features(model: CLIP, pictures: Tensor, size: int) -> Float[Tensor, "N D"]:
-    images = pictures.permute(0, 3, 1, 2).float() / 255
+    images = pictures.permute(0, 3, 1, 2).float() / 255  # resized on the CPU, wherever the network is
     if images.shape[-1] != size:
-        images = F.interpolate(images, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
-    return F.normalize(model.encode_image(normalise(images)), dim=-1)
+        images = F.interpolate(images, (size, size), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return F.normalize(model.encode_image(normalise(images).to(model.logit_scale.device)), dim=-1)

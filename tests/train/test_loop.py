@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from core.backbones.clip_model import from_tensors
 from core.train.loop import ClipLesson
 from core.train.recipes import RECIPES
-from core.train.run import Run
+from core.train.run import Run, schedule
 
 TINY = dataclasses.replace(
     RECIPES["clip"],
@@ -66,5 +66,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     run = clip_run(TINY, tmp_path / "run", resume=False)
     with torch.no_grad():
         run.lesson.model.text_projection.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="last good one"):
+    with pytest.raises(FloatingPointError, match="there was no checkpoint yet"):
         run.train()
+
+
+def test_a_preset_moves_its_text_tower_more_slowly_and_starts_with_open_branches(tmp_path):
+    recipe = dataclasses.replace(TINY, text_share=0.25, residual_start=1.0, token_deviation=0.2)
+    run = clip_run(recipe, tmp_path / "run")
+    run.advance(0.5)
+    model, groups = run.lesson.model, run.optimizer.param_groups
+    shares = {id(p): group.get("share", 1.0) for group in groups for p in group["params"]}
+    assert len(shares) == sum(1 for p in model.parameters() if p.requires_grad)
+    assert {shares[id(p)] for p in model.visual.parameters()} == {1.0}
+    assert shares[id(model.text_projection)] == shares[id(model.logit_scale)] == 0.25
+    assert {round(group["lr"] / group.get("share", 1.0), 9) for group in groups} == {
+        round(recipe.learning_rate * schedule(0.5, recipe.warmup), 9)
+    }
+    fresh, plain = (ClipLesson(each, tmp_path / "cache", None).model for each in (recipe, TINY))
+    assert fresh.visual.layer1[0].bn3.weight.mean().item() == 1.0
+    assert plain.visual.layer1[0].bn3.weight.mean().item() == 0.0
+    assert fresh.token_embedding.weight.detach().std() == pytest.approx(0.2, rel=0.1)

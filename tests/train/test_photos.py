@@ -66,7 +66,7 @@ def test_a_table_gives_each_picture_its_own_caption(tmp_path, caplog):
     [
         ("empty", None, "found none"),
         ("broken.zip", "no zip", "neither a folder"),
-        ("columns.csv", "file,text\na.png,b\n", "columns path and caption"),
+        ("columns.csv", "one,two\na,b\n", "columns path and caption"),
         ("gone.csv", "path,caption\na.png,b\n", "None of the 1 pictures"),
     ],
 )
