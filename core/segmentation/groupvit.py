@@ -64,7 +64,7 @@ class GroupVitSettings:
 
 
 RELEASED = GroupVitSettings()
-TOYBOX = GroupVitSettings(pixels=96, threshold=0.2)  # for weights of core/train/groupvit.py, which sees 96 pixels
+TOYBOX = GroupVitSettings(pixels=96, threshold=0.6)  # for weights of core/train/groupvit.py, which sees 96 pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

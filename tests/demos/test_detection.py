@@ -34,7 +34,7 @@ from tests.detection.tiny_glip import tiny_glip
 from tests.detection.tiny_vild import tiny_vild
 from tests.segmentation.test_sam import ALL, SIZE
 
-NAMES = ("toybox-glip", "toybox-vild")
+NAMES = tuple(f"toybox-{system}" for system in kept_module.SYSTEMS)
 MODELS = Models(names=NAMES)
 WORD_LIST = ("ball", "dog", "car")
 WORDS = ", ".join(WORD_LIST)
