@@ -36,7 +36,7 @@ def level_anchors(size_hw: tuple[int, int], stride: int, scale: float = SCALE) -
     return torch.stack([x, y, x, y], -1).reshape(-1, 4) + cell_anchor(stride, scale)
 
 
-def decode(codes: Float[Tensor, "R 4"], anchors: Float[Tensor, "R 4"]) -> Float[Tensor, "R 4"]:
+def decode(codes: Float[Tensor, "*B R 4"], anchors: Float[Tensor, "R 4"]) -> Float[Tensor, "*B R 4"]:
     """Return the boxes that codes against anchors mean."""
     sides = anchors[..., 2:] - anchors[..., :2] + 1
     middles = (anchors[..., 2:] + anchors[..., :2]) / 2

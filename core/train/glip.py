@@ -14,7 +14,7 @@ hand, and what is not:
   From then on, a part of each batch are these pictures, asked with their sentence or with its nouns as a list.
 
 Initial knowledge, where the paper takes a Swin from ImageNet and BERT from its corpus: the Swin first imitates the
-maps of the embedded CLIP's ResNet, on pictures of both kinds without their boxes, for the larger part of the steps;
+maps of the embedded CLIP's ResNet, on pictures of both kinds without their boxes, in the first steps;
 the word vectors are those of CLIP's text tower, which stay as they are.
 Different from the paper besides: sizes, three levels instead of five, squares of 3 strides for anchors instead of 8,
 no exponential mean of weights. Focal loss of tokens, GIoU weighted by centerness, and centerness as released.
@@ -68,8 +68,8 @@ class GlipRecipe:
     picture: int = 160  # their side, and that of the network's input
     batch: int = 10
     batch_pseudo: int = 4  # of these, once there are pseudo boxes
-    swin_width: int = 40
-    swin_depths: tuple[int, int, int, int] = (2, 2, 2, 1)
+    swin_width: int = 32
+    swin_depths: tuple[int, int, int, int] = (2, 2, 2, 2)
     window: int = 5
     channels: int = 64
     layers: int = 2
@@ -77,13 +77,13 @@ class GlipRecipe:
     text_intermediate: int = 256
     most_tokens: int = 64
     anchor_scale: float = 3.0  # an anchor's side over its level's stride
-    imitation_share: float = 0.67  # of the steps, which take less than half the time of the others
-    pseudo_share: float = 0.77  # of the steps, after which pseudo boxes are there
-    token_weight: float = 2.0  # of the tokens' loss against those of boxes and centerness
-    steps: int = 6_200
-    validate_steps: int = 620
-    learning_rate: float = 1.5e-3  # of the Swin
-    new_share: float = 2.6  # times it, of what begins when the Swin's rate is down to a quarter
+    imitation_share: float = 0.18  # of the steps, which take less than half the time of the others
+    pseudo_share: float = 0.5  # of the steps, after which pseudo boxes are there
+    token_weight: float = 1.0  # of the tokens' loss against those of boxes and centerness
+    steps: int = 4_400
+    validate_steps: int = 400
+    learning_rate: float = 1e-3  # of the Swin
+    new_share: float = 1.0  # times it, of what begins when words come in
     weight_decay: float = 0.02
     warmup: float = 0.02  # share of the run
     autocast_dtype: str | None = "bfloat16"  # of the Swin: two thirds of the time

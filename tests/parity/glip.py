@@ -181,7 +181,7 @@ def _boxes(case: Case, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
             )
             parts = [
                 level_candidates(
-                    clipped(found[f"decoded_level{level}"][picture], size_hw),
+                    clipped(found[f"decoded_level{level}"][picture], tuple(size_hw)),
                     found[f"class_prob_{name}level{level}"][picture],
                     inputs[f"centerness{level}"][picture].flatten(),
                     labels,
