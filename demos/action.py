@@ -110,9 +110,8 @@ def _inputs(language: gr.State) -> dict[str, Any]:
     labels = gr.Textbox(
         ACTIONS_TEXT, label=t("act_labels"), lines=2, max_lines=4, submit_btn=False, elem_id="act-labels"
     )
-    with gr.Row():
-        run = gr.Button(t("act_run"), variant="primary", min_width=150, elem_classes="run", elem_id="act-run")
-        backwards = gr.Button(t("act_backwards"), size="md", min_width=150, elem_id="act-backwards")
+    run = gr.Button(t("act_run"), variant="primary", elem_classes="run", elem_id="act-run")
+    backwards = gr.Button(t("act_backwards"), size="sm", elem_id="act-backwards")
     with gr.Row():
         head = gr.Dropdown(list(HEADS), value=HEADS[0], label=t("act_head"), min_width=140, elem_id="act-head")
         order = gr.Dropdown(list(ORDERS), value=ORDERS[0], label=t("act_order"), min_width=140, elem_id="act-order")
