@@ -26,7 +26,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from core.backbones.clip_model import CompactEmbedding, encode_image, encode_text, from_tensors, load_tensors
+from core.backbones.clip_model import encode_image, encode_text, from_tensors, load_tensors, unseen_words
 from core.backbones.tokenizer import clip_tokenizer, count_tokens
 from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
@@ -154,13 +154,7 @@ class ClipBackbone:
     def unseen_words(self, texts: Sequence[str]) -> tuple[str, ...]:
         """Return the words that training never showed; always none for a published CLIP with the whole vocabulary."""
         table = getattr(getattr(self.model, "text", self.model), "token_embedding", None)
-        words = list(dict.fromkeys(word for text in texts for word in text.split()))
-        if not isinstance(table, CompactEmbedding) or not words:
-            return ()
-        tokens = self.tokenize(words)
-        inside = (tokens != 0) & (torch.arange(tokens.shape[1]) < tokens.argmax(1, keepdim=True))
-        unknown = (table.rows.cpu()[tokens] == table.unknown_row) & inside
-        return tuple(word for word, is_new in zip(words, unknown.any(1).tolist(), strict=True) if is_new)
+        return unseen_words(table, self.tokenize, texts)
 
     def _encode(self, texts: list[str]) -> list[Tensor]:
         tokens: Int[Tensor, "M L"] = self.tokenize(texts).to(self.device.torch_device())

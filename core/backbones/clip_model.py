@@ -10,7 +10,7 @@ Legend: B pictures, P tokens of a picture, S side of the input, M texts, L token
 W text width, V rows of the token table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -211,3 +211,16 @@ def _resnet_size(tensors: Mapping[str, Tensor]) -> ClipSize:
 def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:
     """Count the numbered children of a module list."""
     return len({key[len(prefix) :].split(".")[0] for key in tensors if key.startswith(prefix)})
+
+
+def unseen_words(
+    table: nn.Module | None, tokenize: Callable[[list[str]], Tensor], texts: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the single words of texts that a compact table of tokens never saw; none for any other table."""
+    words = list(dict.fromkeys(word for text in texts for word in text.split()))
+    if not isinstance(table, CompactEmbedding) or not words:
+        return ()
+    tokens = tokenize(words)
+    inside = (tokens != 0) & (torch.arange(tokens.shape[1]) < tokens.argmax(1, keepdim=True))
+    unknown = (table.rows.cpu()[tokens] == table.unknown_row) & inside
+    return tuple(word for word, is_new in zip(words, unknown.any(1).tolist(), strict=True) if is_new)

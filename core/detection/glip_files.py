@@ -7,19 +7,17 @@ are left out; after the first reading a slim copy in fp16 lies beside the file. 
 vocabulary, a small file of its own on the hub; this project's files carry their words with them.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from core import checkpoints
+from core.backbones.slim import has_slim, keep_slim, slim_path
 from core.checkpoints import BERT_WORDS, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.detection.glip import PUBLISHED, TOYBOX, Glip
 from core.detection.glip_model import BODY, HEAD, PYRAMID, TEXT, VOCABULARY, GlipNetwork, glip_size_of
@@ -27,11 +25,9 @@ from core.detection.glip_prompts import word_tokenizer
 from core.detection.relatives import GroundingDino, Owl, is_relative, open_relative
 from core.device import Device
 
-log = logging.getLogger(__name__)
 PREFIX = "module."
 PARTS = (BODY, PYRAMID, TEXT, HEAD)
 UNUSED = ("relative_position_index", "attn_mask", "position_ids", ".pooler.", "anchor_generator")
-SLIM_ENDING = ".slim.safetensors"
 WORDS_FILE = "vocab.txt"
 
 
@@ -68,13 +64,12 @@ def read_glip(path: Path) -> dict[str, Tensor]:
     """Return the tensors that GLIP needs; ValueError in one sentence where the file is no GLIP."""
     if path.suffix.lower() == ".safetensors":
         return read_tensors(path)
-    slim = path.with_name(path.name + SLIM_ENDING)
-    if slim.is_file() and _source(slim) == _fingerprint(path):
-        return read_tensors(slim)
+    if has_slim(path):
+        return read_tensors(slim_path(path))
     tensors = slimmed(_load(path))
     if not any(key.startswith(HEAD) for key in tensors):
         raise ValueError(f"{path.name} is not a GLIP: its tensors are named otherwise.")
-    _keep(slim, tensors, {"source": _fingerprint(path)})
+    keep_slim(path, tensors)
     return tensors
 
 
@@ -112,28 +107,3 @@ def _load(path: Path) -> Mapping[str, Any]:
     if not isinstance(tensors, Mapping):
         raise ValueError(f"{path.name} holds no named tensors.")
     return tensors
-
-
-def _source(path: Path) -> str:
-    """Return what a slim copy was made from; nothing where it is damaged, so that it is made again."""
-    try:
-        with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("source", "")
-    except Exception:  # safetensors raises its own kind, which it does not export under one name
-        return ""
-
-
-def _fingerprint(path: Path) -> str:
-    """Return what changes when a file is replaced."""
-    state = path.stat()
-    return f"{state.st_size} {state.st_mtime_ns}"
-
-
-def _keep(slim: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write the slim copy; a folder that cannot be written to is no reason to stop."""
-    part = slim.with_suffix(".part")
-    try:
-        save_file(tensors, part, metadata=metadata)
-        part.replace(slim)
-    except OSError as error:
-        log.warning("%s is not kept: %s", slim.name, error)

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from core.backbones.clip_model import CompactEmbedding
+from core.backbones.clip_model import unseen_words
 from core.backbones.tokenizer import clip_tokenizer, count_tokens
 from core.checkpoints import WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
@@ -254,14 +254,7 @@ class GroupVitSegmenter:
 
     def unseen_words(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return the single words that training never showed the text tower; none for published weights."""
-        table = self.model.text_encoder.token_embedding
-        single = list(dict.fromkeys(part for word in words for part in word.split()))
-        if not isinstance(table, CompactEmbedding) or not single:
-            return ()
-        tokens = self.tokenize(single)
-        inside = (tokens != 0) & (torch.arange(tokens.shape[1]) < tokens.argmax(1, keepdim=True))
-        unknown = (table.rows.cpu()[tokens] == table.unknown_row) & inside
-        return tuple(word for word, is_new in zip(single, unknown.any(1).tolist(), strict=True) if is_new)
+        return unseen_words(self.model.text_encoder.token_embedding, self.tokenize, words)
 
     def _encode(self, texts: list[str]) -> list[Tensor]:
         tokens = self.tokenize(texts).to(self.device.torch_device())

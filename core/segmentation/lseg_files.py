@@ -6,25 +6,21 @@ to be harmless becomes a `StandIn`, which takes whatever it is given and does no
 classifier lie in the file unused; after the first reading a slim copy without them, in fp16, lies beside it.
 """
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from core.backbones.slim import has_slim, keep_slim, metadata_of, slim_path
 from core.checkpoints import read_tensors
 from core.segmentation.lseg_model import ACTIVATIONS, KINDS, Regulariser
 
-log = logging.getLogger(__name__)
 PREFIX = "net."
 PARTS = ("clip_pretrained.", "pretrained.", "scratch.")
 UNUSED = ("clip_pretrained.visual.", "clip_pretrained.logit_scale", "pretrained.model.norm.", "pretrained.model.head.")
-SLIM_ENDING = ".slim.safetensors"
 HYPER = ("arch_option", "block_depth", "activation")  # the released command line's names
 
 
@@ -45,17 +41,17 @@ def read_lseg(path: Path) -> tuple[dict[str, Tensor], Regulariser | None]:
     Raises ValueError in one sentence where the file is no LSeg.
     """
     if path.suffix.lower() == ".safetensors":
-        return read_tensors(path), _regulariser(_metadata(path))
-    slim = path.with_name(path.name + SLIM_ENDING)
-    if slim.is_file() and _metadata(slim).get("source") == _fingerprint(path):
-        return read_tensors(slim), _regulariser(_metadata(slim))
+        return read_tensors(path), _regulariser(metadata_of(path))
+    if has_slim(path):
+        slim = slim_path(path)
+        return read_tensors(slim), _regulariser(metadata_of(slim))
     found = _load(path)
     hyper = found.get("hyper_parameters")
     settings = {key: str(hyper[key]) for key in HYPER if isinstance(hyper, Mapping) and key in hyper}
     tensors = slimmed(found.get("state_dict", found))
     if not any(key.startswith("scratch.") for key in tensors):
         raise ValueError(f"{path.name} is not an LSeg: its tensors are named otherwise.")
-    _keep(slim, tensors, settings | {"source": _fingerprint(path)})
+    keep_slim(path, tensors, settings)
     return tensors, _regulariser(settings)
 
 
@@ -100,28 +96,3 @@ def _regulariser(settings: Mapping[str, str]) -> Regulariser | None:
         blocks=max(1, int(depth) if depth.isdigit() else 1),
         activation=activation if activation in ACTIVATIONS else "lrelu",
     )
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """Return the words in a safetensors file's head; none where it is damaged, which reading it will tell."""
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
-    except Exception:  # safetensors raises its own kind, which it does not export under one name
-        return {}
-
-
-def _fingerprint(path: Path) -> str:
-    """Return what changes when a file is replaced."""
-    state = path.stat()
-    return f"{state.st_size} {state.st_mtime_ns}"
-
-
-def _keep(slim: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write the slim copy; a folder that cannot be written to is no reason to stop."""
-    part = slim.with_suffix(".part")
-    try:
-        save_file(tensors, part, metadata=metadata)
-        part.replace(slim)
-    except OSError as error:
-        log.warning("%s is not kept: %s", slim.name, error)

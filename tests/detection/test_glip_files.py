@@ -9,10 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core import checkpoints
+from core.backbones.slim import SLIM_ENDING
 from core.checkpoints import BERT_WORDS, WEIGHTS_FILE, NeedsDownload, Weights
 from core.detection import glip_files
 from core.detection.glip import PUBLISHED, TOYBOX, GlipSettings
-from core.detection.glip_files import SLIM_ENDING, WORDS_FILE, network_of, open_glip, read_glip
+from core.detection.glip_files import WORDS_FILE, network_of, open_glip, read_glip
 from core.detection.glip_model import GLIP_T, GlipNetwork
 from core.device import choose
 from tests.detection.tiny_glip import PICTURE, SETTINGS, WORDS, tiny_glip, tiny_network
@@ -171,6 +172,6 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(tmp_path, monkeypatch,
     def refuse(*_, **__):
         raise OSError("read-only")
 
-    monkeypatch.setattr(glip_files, "save_file", refuse)
+    monkeypatch.setattr("core.backbones.slim.save_file", refuse)
     assert read_glip(official(tmp_path / "a.pth", tiny_network(own_words=False)))
     assert "is not kept" in caplog.text

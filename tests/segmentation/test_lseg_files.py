@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from core.backbones.slim import SLIM_ENDING
 from core.checkpoints import WEIGHTS_FILE, Weights
 from core.device import choose
 from core.segmentation import lseg_files
 from core.segmentation.lseg import open_lseg
-from core.segmentation.lseg_files import SLIM_ENDING, StandIn, read_lseg
+from core.segmentation.lseg_files import StandIn, read_lseg
 from core.segmentation.lseg_model import NO_BLOCKS, Regulariser, from_tensors
 from tests.segmentation.tiny_lseg import OWN, SETTINGS, released_layout, tiny_lseg, tiny_network
 
@@ -85,7 +86,7 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(tmp_path, monkeypatch,
     def refuse(*_, **__):
         raise OSError("read-only")
 
-    monkeypatch.setattr(lseg_files, "save_file", refuse)
+    monkeypatch.setattr("core.backbones.slim.save_file", refuse)
     assert read_lseg(lightning(tmp_path / "demo.ckpt"))[0]
     assert "is not kept" in caplog.text
 
