@@ -21,7 +21,7 @@ from core.world.scene import BASE, NOVEL
 from core.world.shapes import CATEGORIES
 
 FIRST_SEED = 47_000_000  # far from training's and validation's
-PIXELS = 160
+PIXELS = 224
 MOST_THINGS = 4
 LEAST_SCORE = 0.01  # of a box that average precision is told of
 RIGHT = 0.5  # overlap, as on Flickr30k Entities and as AP50 has it

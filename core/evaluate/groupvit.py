@@ -27,7 +27,7 @@ from core.world.scene import GROUNDS, SKIES
 from core.world.shapes import CATEGORIES
 
 FIRST_SEED = 13_000_000  # far from training's and validation's
-PIXELS = 128
+PIXELS = 192
 MOST_THINGS = 4
 CLAIM_SIZE = 60  # pictures of each claim, at most
 BACKGROUND = len(CATEGORIES)  # the last label of the counts

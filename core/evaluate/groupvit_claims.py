@@ -20,7 +20,7 @@ from core.world.render import View, render
 from core.world.scene import SEEN_PAIRS, sample
 from core.world.shapes import CATEGORIES
 
-PIXELS = 128
+PIXELS = 192
 THINGS = (1, 2, 3, 4, 6, 8, 10, 12)  # in a scene
 THRESHOLDS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 BACKGROUND = len(CATEGORIES)

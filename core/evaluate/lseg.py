@@ -26,7 +26,7 @@ from core.world.scene import BASE, GROUNDS, NOVEL, SKIES
 from core.world.shapes import CATEGORIES
 
 FIRST_SEED = 14_000_000  # far from training's and validation's
-PIXELS = 128
+PIXELS = 192
 MOST_THINGS = 4
 OTHER = "other"
 WORDS = (*CATEGORIES, OTHER)

@@ -52,6 +52,7 @@ from core.train.glip_pseudo import Pseudo, pseudo_boxes
 from core.train.glip_watch import watched_figures
 from core.train.lseg_data import cut, random_crops, relight
 from core.train.run import adam_w
+from core.train.starting import go_on_from
 from core.world.scene import BASE, NOVEL
 
 LEAST_LEFT = 0.4  # share of a box that must be in the crop
@@ -63,6 +64,7 @@ class GlipRecipe:
 
     checkpoint: str = "toybox-glip"
     clip: str = "toybox-resnet"
+    start: str | None = None  # a whole GLIP of these sizes to go on from, a name or a file
     annotated: int = 4_500  # pictures with boxes, base things only
     plain: int = 4_000  # pictures with a sentence alone
     picture: int = 160  # their side, and that of the network's input
@@ -80,6 +82,7 @@ class GlipRecipe:
     imitation_share: float = 0.18  # of the steps, which take less than half the time of the others
     pseudo_share: float = 0.5  # of the steps, after which pseudo boxes are there
     token_weight: float = 1.0  # of the tokens' loss against those of boxes and centerness
+    naming_weight: float = 0.0  # of telling a thing's tokens from the others of its prompt
     steps: int = 4_400
     validate_steps: int = 400
     learning_rate: float = 1e-3  # of the Swin
@@ -125,6 +128,8 @@ class GlipLesson:
         table = self.model.language_backbone.body["model"].embeddings.word_embeddings
         table.weight.data.copy_(vectors)
         table.weight.requires_grad_(False)
+        if recipe.start is not None:
+            go_on_from(self.model, "glip", recipe.start)
         self.imitation = Imitation(self.clip.model.visual, recipe.size(1, 32).swin.channels[1:], self._images())
         places = [recipe.picture // stride for stride in self.model.size.strides]
         self.anchors = [
@@ -205,7 +210,7 @@ class GlipLesson:
             there = (left >= LEAST_LEFT) & tokens.any(1)
             truths.append(Truth(boxes[there], tokens[there], counted))
         scores = self.model(self._pyramid(images), ids, mask)
-        return glip_loss(scores, self.anchors, truths, mask, self.recipe.token_weight)
+        return glip_loss(scores, self.anchors, truths, mask, self.recipe.token_weight, self.recipe.naming_weight)
 
     def _pyramid(self, images: Float[Tensor, "B 3 S S"]) -> list[Float[Tensor, "B _ _ _"]]:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.autocast_dtype is not None):

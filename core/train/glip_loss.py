@@ -3,7 +3,8 @@
 Paper: Li et al. 2022, https://arxiv.org/abs/2112.03857, Sec. 3.1; constants as microsoft/GLIP at 9dda955
 (modeling/rpn/loss.py, ATSSLossComputation; configs/pretrain/glip_Swin_T_*.yaml). Targets are 0 or 1 for each token, as
 the released code makes them, not shared among a phrase's tokens. Different from it: tokens can be left out of the
-loss, for phrases of which nobody knows where they belong.
+loss, for phrases of which nobody knows where they belong; and an anchor that answers for a thing can be asked which of
+the prompt's tokens mean it, one against the others, which a focal loss of as many misses as places hardly asks.
 
 Legend: B pictures, G things of a picture, T tokens, P places of all levels.
 """
@@ -39,8 +40,9 @@ def glip_loss(
     truths: Sequence[Truth],
     mask: Int[Tensor, "B T"],
     token_weight: float = 1.0,
+    naming_weight: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Return the sum of the three losses over a batch; released training weighs tokens with 1."""
+    """Return the sum of the losses over a batch; released training weighs tokens with 1 and naming with 0."""
     logits = torch.cat(scores.tokens, 1)  # (B, P, T)
     codes = torch.cat([level.flatten(2).transpose(1, 2) for level in scores.boxes], 1)  # (B, P, 4)
     centerness = torch.cat([level.flatten(1) for level in scores.centerness], 1)  # (B, P)
@@ -57,6 +59,8 @@ def glip_loss(
     loss = token_weight * (focal(logits, targets) * counted).sum() / count
     if not positive.any():
         return loss + 0 * (codes.sum() + centerness.sum())
+    if naming_weight:
+        loss = loss + naming_weight * naming(logits[positive], targets[positive], counted.expand_as(logits)[positive])
     joined = torch.cat(list(anchors)).expand(len(truths), -1, -1)[positive]
     centres = centerness_targets(joined, wanted[positive])
     last = torch.tensor([0.0, 0.0, 1.0, 1.0])
@@ -70,6 +74,18 @@ def focal(logits: Float[Tensor, "*B"], targets: Float[Tensor, "*B"]) -> Float[Te
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     missed = torch.exp(-entropy)
     return (ALPHA * targets + (1 - ALPHA) * (1 - targets)) * (1 - missed) ** GAMMA * entropy
+
+
+def naming(
+    logits: Float[Tensor, "P T"], targets: Float[Tensor, "P T"], counted: Bool[Tensor, "P T"]
+) -> Float[Tensor, ""]:
+    """Return the cross entropy of the counted tokens at places of things that some of these tokens mean."""
+    wanted = targets * counted
+    told = wanted.sum(1) > 0
+    if not told.any():
+        return 0 * logits.sum()
+    shares = wanted[told] / wanted[told].sum(1, keepdim=True)
+    return F.cross_entropy(logits[told].masked_fill(~counted[told], -1e4), shares)
 
 
 def held(boxes: Float[Tensor, "G 4"]) -> Float[Tensor, "G 4"]:

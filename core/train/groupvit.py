@@ -3,14 +3,13 @@
 Paper: Xu et al., CVPR 2022, Sec. 3.2, https://arxiv.org/abs/2202.11094; losses as in NVlabs/GroupViT 13b7861,
 models/multi_label_contrastive.py. Different from it, because there are minutes instead of days: the towers start from a
 CLIP trained here, whose text tower stays as it is; a noun that several pictures of a batch share is one prompt that
-belongs to all of them; two losses of places (groupvit_places.py) and one of regions (groupvit_regions.py) come on top;
-and small pictures come before large ones.
+belongs to all of them; two losses of places (groupvit_places.py) and one of outlines that pixels propose and the
+sentences name (groupvit_outlines.py) come on top; and small pictures come before large ones.
 
 Legend: B pictures, P prompts, D embedding size, K nouns, S side of the input.
 """
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,11 @@ from core.train.augment import STD as CLIP_STD
 from core.train.augment import augment
 from core.train.data import tokenise, toybox_pairs
 from core.train.groupvit_data import NOUNS, Collages, assembled, captioned, draw_scenes, noun_prompt, photos_only
+from core.train.groupvit_outlines import OutlineTeacher, outline_loss, shares
 from core.train.groupvit_places import agreement_loss, group_opinions, region_scores
-from core.train.groupvit_regions import RegionTeacher, region_loss, regions_of
 from core.train.groupvit_start import start_from_clip
 from core.train.losses import contrastive_loss
+from core.train.lseg_data import cut, random_crops, relight
 from core.world.captions import FRAMES
 from core.world.picture import picture
 from core.world.shapes import CATEGORIES
@@ -44,7 +44,7 @@ from core.world.shapes import CATEGORIES
 LEAST_ZOOM = 0.7
 TRUNK = ("patch_embed", "pos_embed", ".blocks.")  # in the names of what comes from the CLIP
 MEASURED = 128  # pictures that tell how large the CLIP's patches come out
-WATCHED, WATCHED_SEED, WATCHED_PIXELS = 48, 5_000_000, 128  # scenes that a run is watched on
+WATCHED, WATCHED_SEED, WATCHED_PIXELS = 48, 5_000_000, 192  # scenes that a run is watched on
 WATCHED_THRESHOLDS = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
@@ -56,6 +56,7 @@ class Part:
     tokens: Int[Tensor, "B P"]
     nouns: Bool[Tensor, "B R K"]  # of each region
     tiles: int  # regions along a side
+    outlines: Float[Tensor, "B L _"] | None = None  # which share of each patch is what, the last being nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +65,17 @@ class GroupVitRecipe:
 
     checkpoint: str = "toybox-groupvit"
     clip: str = "toybox-vit"  # whose parts it starts from
-    teacher: str = "toybox-resnet"  # which names the groups' own regions
+    teacher: str = "toybox-resnet"  # which names outlines
     depths: tuple[int, ...] = (3, 1, 1)
     group_tokens: tuple[int, ...] = (32, 8, 0)
     projector_width: int = 512
     toybox_pictures: int = 80_000  # the CLIPs' own
     scenes: int = 12_000  # drawn at twice the side
-    batch: int = 64
-    collage_share: float = 0.5  # of a batch of large pictures
-    large_side: int = 96  # pixels of scenes and collages in the network
-    steps: int = 1_600
+    batch: int = 64  # of small pictures
+    batch_large: int = 32
+    collage_share: float = 0.25  # of a batch of large pictures
+    large_side: int = 160  # pixels of scenes and collages in the network
+    steps: int = 2_800
     small_steps: int = 400  # of them see the CLIPs' pictures, the others scenes and collages
     learning_rate: float = 1e-3
     trunk_share: float = 0.7  # of the learning rate, for what comes from the CLIP
@@ -81,8 +83,7 @@ class GroupVitRecipe:
     warmup: float = 0.05  # share of the run
     places_weight: float = 2.0  # of patches that are asked for nouns
     agreement_weight: float = 1.0  # of groups that are to say of their patches what these say
-    regions: int = 96  # of a step's scenes that the teacher names
-    regions_weight: float = 2.0
+    outlines_weight: float = 2.0  # of what groups say of them, and as much again for patches
     autocast_dtype: str | None = "bfloat16"  # of the image tower
     seed: int = 0
 
@@ -109,7 +110,8 @@ class GroupVitLesson:
         size = _size(clip.model, recipe, side)
         self.model: GroupVit = start_from_clip(clip.model, size, self.small.pictures[:MEASURED], generator)
         prompts = [[noun_prompt(frame, noun) for frame in FRAMES] for noun in NOUNS]
-        self.teacher = RegionTeacher(registry.load("clip", recipe.teacher).backbone, prompts, len(CATEGORIES))
+        teacher = OutlineTeacher(registry.load("clip", recipe.teacher).backbone, prompts, len(CATEGORIES))
+        self.labels = teacher.labels(self.scenes, cache)
         tokens = torch.from_numpy(tokenise([each for noun in prompts for each in noun], length)).long()
         self.prompts = self._read(tokens).unflatten(0, (len(NOUNS), -1))
 
@@ -152,9 +154,11 @@ class GroupVitLesson:
         first, second = (soft.float() for soft in grouped.soft)
         through_groups = group_opinions(first, second, groups @ prompts.T)
         loss = loss + self.recipe.agreement_weight * agreement_loss(through_groups, opinions, scale.item())
-        if step >= self.recipe.small_steps:
-            said = group_opinions(first, second, groups @ every.T)
-            loss = loss + self.recipe.regions_weight * self._region_loss(parts[0], first, second, scale * said, rng)
+        if (outlines := parts[0].outlines) is not None:
+            count = len(outlines)
+            said = group_opinions(first, second, groups @ every.T)[:count]
+            for each in (said, self._project_patches(patches[:count]) @ every.T):
+                loss = loss + self.recipe.outlines_weight * outline_loss(scale * each, outlines)
         split = opinions.split([len(part.images) for part in parts])
         scores = [region_scores(each, part.tiles) for each, part in zip(split, parts, strict=True)]
         regions = torch.cat([part.nouns.flatten(0, 1) for part in parts])[:, used]
@@ -176,23 +180,6 @@ class GroupVitLesson:
             "teacher": self.recipe.teacher,
         }
 
-    def _region_loss(
-        self,
-        scenes: "Part",
-        first: Float[Tensor, "B G1 L"],
-        second: Float[Tensor, "B G2 G1"],
-        logits: Float[Tensor, "B L K"],
-        rng: np.random.Generator,
-    ) -> Float[Tensor, ""]:
-        """Return how far what groups say of the places of their regions is from what the teacher says of these."""
-        count = len(scenes.images)
-        owners = (second[:count] @ first[:count]).detach().argmax(1)  # (B, L): the group of each place
-        regions = regions_of(owners, self.recipe.regions, rng)
-        if not regions:
-            return logits.sum() * 0
-        targets = self.teacher.targets(_as_clip(scenes.images), regions, scenes.nouns[:, 0])
-        return region_loss(logits, regions, targets)
-
     def _small_part(self, rng: np.random.Generator) -> list["Part"]:
         """Return the pictures that the CLIPs learn from, not mirrored: their sentences tell left from right."""
         pictures, tokens, nouns = self.small.batch(rng, self.batch)
@@ -201,10 +188,19 @@ class GroupVitLesson:
 
     def _large_parts(self, rng: np.random.Generator) -> list["Part"]:
         """Return scenes and collages."""
-        tiled, side = round(self.recipe.collage_share * self.batch), self.recipe.large_side
-        pictures, tokens, nouns = self.scenes.batch(rng, self.batch - tiled)
-        images = self._augmented(pictures, rng, side, mirror=True)
-        scenes = Part(images=images, tokens=tokens, nouns=nouns[:, None], tiles=1)
+        batch, side = self.recipe.batch_large, self.recipe.large_side
+        tiled = round(self.recipe.collage_share * batch)
+        picks = torch.from_numpy(rng.integers(len(self.scenes), size=batch - tiled))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        theta = random_crops(len(picks), least_zoom=LEAST_ZOOM, most_zoom=1.04, generator=generator)
+        images = relight(cut(self.scenes.pictures[picks], theta, side), generator)
+        scenes = Part(
+            images=(images - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None],
+            tokens=self.scenes.tokens[picks, int(rng.integers(self.scenes.tokens.shape[1]))],
+            nouns=self.scenes.nouns[picks][:, None],
+            tiles=1,
+            outlines=shares(self.labels[picks], theta, side // self.model.size.patch_size, len(CATEGORIES) + 1),
+        )
         quarters, tokens, nouns = self.collages.batch(rng, tiled)
         images = self._augmented(quarters.flatten(0, 1), rng, side // 2, mirror=True)
         whole = assembled(images.unflatten(0, quarters.shape[:2]))
@@ -274,16 +270,7 @@ def _with_background(ids: Int[np.ndarray, "H W"]) -> Int[np.ndarray, "H W"]:
 
 def _as_imagenet(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Return pictures normalised as GroupViT wants them from such as CLIP wants."""
-    return _renormalised(images, CLIP_MEAN, CLIP_STD, MEAN, STD)
-
-
-def _as_clip(images: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
-    """Return pictures normalised as CLIP wants them from such as GroupViT wants."""
-    return _renormalised(images, MEAN, STD, CLIP_MEAN, CLIP_STD)
-
-
-def _renormalised(images: Tensor, *means_and_deviations: Sequence[float]) -> Tensor:
-    old_mean, old_std, mean, std = (torch.tensor(each)[:, None, None] for each in means_and_deviations)
+    old_mean, old_std, mean, std = (torch.tensor(each)[:, None, None] for each in (CLIP_MEAN, CLIP_STD, MEAN, STD))
     return (images * old_std + old_mean - mean) / std
 
 

@@ -43,6 +43,7 @@ from core.segmentation.lseg_model import LOGIT_SCALE, LsegNetwork, Regulariser, 
 from core.train.augment import MEAN, STD, normalise
 from core.train.lseg_data import NAMES, cut, cut_labels, random_crops, relight, toybox_scenes
 from core.train.run import adam_w
+from core.train.starting import go_on_from
 from core.world.picture import picture
 from core.world.scene import BASE, NOVEL
 from core.world.shapes import CATEGORIES
@@ -69,7 +70,8 @@ class LsegRecipe:
 
     checkpoint: str = "toybox-lseg"
     clip: str = "toybox-resnet"  # its text tower is kept, its image tower speaks for regions
-    start: str = "toybox-vit"  # the ViT to begin from
+    vit: str = "toybox-vit"  # the ViT to begin from
+    start: str | None = None  # a whole LSeg of these sizes to go on from, a name or a file
     annotated: int = 9_000  # pictures with masks, base things only
     plain: int = 6_000  # pictures without
     picture: int = 128  # their side
@@ -102,16 +104,19 @@ class LsegLesson:
         self.recipe, self.batch = recipe, recipe.batch_annotated + recipe.batch_plain
         self.scenes = toybox_scenes(recipe.seed, recipe.annotated, recipe.plain, size=recipe.picture, cache=cache)
         self.clip, clip_path = _embedded(recipe.clip)
-        start, start_path = _embedded(recipe.start)
-        self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, start_path)}
+        vit, vit_path = _embedded(recipe.vit)
+        self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, vit_path)}
         self.words = self.clip.encode_texts([*NAMES, OTHER])  # (N, D), bare words as in the paper
         self.pictures_mean, self.words_mean = self._means()
         torch.manual_seed(recipe.seed)
-        network = _network(recipe, start.model.visual, checkpoints.read_tensors(clip_path))
+        network = _network(recipe, vit.model.visual, checkpoints.read_tensors(clip_path))
         self.model = network.to(memory_format=torch.channels_last)
+        if recipe.start is not None:
+            go_on_from(self.model, "lseg", recipe.start, apart="clip_pretrained.")
+            return
         samples = torch.from_numpy(self.scenes.plain[:64]).permute(0, 3, 1, 2).float() / 255
         self.model.pretrained.model.load_state_dict(
-            folded_vit(start.model.visual, self.model.pretrained.model, samples, self.recipe.crop)
+            folded_vit(vit.model.visual, self.model.pretrained.model, samples, self.recipe.crop)
         )
 
     def optimizer(self) -> torch.optim.Optimizer:

@@ -27,6 +27,7 @@ from core.segmentation.prompts import deepest_point
 from core.segmentation.sam_model import DECODER_HEAD_WIDTH, SamSize, build_sam
 from core.train.run import adam_w
 from core.train.sam_data import PADDING, Scenes, crops, noisy_boxes, random_points, targets, toybox_scenes
+from core.train.starting import go_on_from
 from core.world.captions import MIN_SHARE
 
 WATCHED_SEED = 5_000_000  # of the scenes that a run is watched on, far from those it learns from
@@ -41,6 +42,7 @@ class SamRecipe:
 
     checkpoint: str = "toybox-sam"
     encoder: str | None = "toybox-vit"  # weights whose image tower the encoder starts from
+    start: str | None = None  # a whole SAM to go on from, a name or a file; its pictures may be smaller
     image_size: int = 128
     patch_size: int = 8
     width: int = 128
@@ -91,7 +93,9 @@ class SamLesson:
         torch.manual_seed(recipe.seed)
         self.model = build_sam(recipe.size())
         start_decoder(self.model, recipe.place_scale, recipe.sharpness)
-        if recipe.encoder is not None:
+        if recipe.start is not None:
+            go_on_from(self.model, "sam", recipe.start)
+        elif recipe.encoder is not None:
             start_encoder(self.model, recipe.encoder)
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -122,12 +126,18 @@ class SamLesson:
         second, predicted = self._decode(embedding, self._sparse(clicks, boxes, again, inside), mask)
         return loss + _next_loss(second[:, 0], predicted[:, 0], truth)
 
-    @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Return the mean IoU of one click and of one box on scenes that nobody trained on."""
-        scenes, point, box = self.watched, [], []
+        return self.measured(self.watched)
+
+    @torch.inference_mode()
+    def measured(self, scenes: Scenes) -> dict[str, float]:
+        """Return the mean IoU of one click in the middle of each thing, and of the box around it."""
+        point, box = [], []
         for picture, regions in zip(scenes.pictures, scenes.regions, strict=True):
-            image = torch.from_numpy(picture).permute(2, 0, 1).float()
+            inside = regions != PADDING
+            shown = picture[inside.any(1)][:, inside.any(0)]
+            image = torch.from_numpy(shown).permute(2, 0, 1).float()
             truth = torch.from_numpy(_things(regions))
             with self._autocast():
                 embedding = self.model.image_encoder(self.model.preprocess(image)[None])

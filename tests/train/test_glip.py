@@ -193,6 +193,15 @@ def test_right_boxes_and_right_words_have_the_least_loss():
     assert float(glip_loss.glip_loss(scores(right), anchors, [nothing], mask)) > 0
 
 
+def test_naming_asks_only_which_of_the_counted_tokens_mean_a_thing():
+    logits = torch.tensor([[2.0, 0.0, 5.0], [9.0, 9.0, 9.0]])
+    targets = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])  # nobody says what the second is
+    counted = torch.tensor([[True, True, False]]).expand(2, 3)
+    wanted = -torch.tensor([2.0, 0.0]).log_softmax(0)[0]
+    assert float(glip_loss.naming(logits, targets, counted)) == pytest.approx(float(wanted))
+    assert float(glip_loss.naming(logits[1:], targets[1:], counted[1:])) == 0
+
+
 def test_the_network_gets_pictures_as_in_use():
     rgb = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None].expand(1, 3, 2, 2)
     scaled = network_scale(rgb)

@@ -15,7 +15,6 @@ from core.train.data import Pairs, tokenise
 from core.train.groupvit import GroupVitLesson, GroupVitRecipe, multi_label_loss
 from core.train.groupvit_data import NOUNS, Collages, assembled, captioned, nouns_in, photos_only, sentence
 from core.train.groupvit_places import agreement_loss, group_opinions, region_scores
-from core.train.groupvit_regions import region_loss, regions_of
 from core.train.run import Run
 from core.world.captions import shown
 from core.world.picture import picture
@@ -33,6 +32,7 @@ TINY = GroupVitRecipe(
     toybox_pictures=12,
     scenes=6,
     batch=6,
+    batch_large=6,
     collage_share=0.5,
     steps=4,
     small_steps=2,
@@ -255,42 +255,3 @@ class _Here:
 def test_the_recipe_fits_what_it_starts_from():
     assert sum(GroupVitRecipe().depths) <= 5  # blocks of toybox-vit
     assert dataclasses.replace(GroupVitRecipe(), seed=1).checkpoint == "toybox-groupvit"
-
-
-def half_and_half() -> torch.Tensor:
-    """Return a map of 6 x 6 places, on whose middle lies group 1."""
-    groups = torch.zeros(1, 6, 6, dtype=torch.long)
-    groups[0, 2:4, 2:4] = 1
-    return groups.flatten(1)
-
-
-def test_regions_are_connected_places_of_one_group_and_those_along_the_border_are_known():
-    middle, around = sorted(
-        regions_of(half_and_half(), 9, np.random.default_rng(0)), key=lambda region: region.places.sum()
-    )
-    assert middle.places.sum() == 4
-    assert around.places.sum() == 32
-    assert (middle.along_the_border, around.along_the_border) == (False, True)
-    assert len(regions_of(half_and_half(), 1, np.random.default_rng(0))) == 1
-
-
-def test_the_teacher_says_what_the_sentence_names_and_along_the_border_ground_or_sky(tmp_path):
-    trained = lesson(tmp_path)
-    regions = regions_of(half_and_half(), 9, np.random.default_rng(0))
-    named = torch.zeros(1, len(NOUNS), dtype=torch.bool)
-    named[0, [3, 5]] = True
-    targets = trained.teacher.targets(torch.randn(1, 3, 48, 48), regions, named)
-    things = targets[:, : len(CATEGORIES)]
-    for region, row in zip(regions, things, strict=True):
-        assert set(row.nonzero()[:, 0].tolist()) <= (set() if region.along_the_border else {3, 5})
-    assert torch.allclose(targets.sum(1), torch.ones(len(regions)))
-
-
-def test_a_region_that_says_what_the_teacher_says_costs_nothing():
-    regions = regions_of(half_and_half(), 9, np.random.default_rng(0))
-    targets = torch.tensor([[0.7, 0.3], [0.1, 0.9]])
-    logits = torch.zeros(1, 36, 2)
-    for region, target in zip(regions, targets, strict=True):
-        logits[0, torch.from_numpy(region.places.ravel())] = target.log()
-    assert float(region_loss(logits, regions, targets)) == pytest.approx(0, abs=1e-6)
-    assert float(region_loss(logits.flip(-1), regions, targets)) > 0.5

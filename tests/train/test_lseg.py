@@ -137,7 +137,7 @@ def test_the_label_list_always_ends_with_other_and_every_pixel_is_on_it():
 def test_clip_s_vit_becomes_lseg_s(cache):
     """Only the deviation by which each token is divided differs, so that vectors point nearly the same way."""
     trained = lesson(cache)
-    visual = clip_from_tensors(read_tensors(fetch(resolve("clip", TINY.start)))).visual
+    visual = clip_from_tensors(read_tensors(fetch(resolve("clip", TINY.vit)))).visual
     pictures = torch.from_numpy(trained.scenes.plain).permute(0, 3, 1, 2).float() / 255
     with torch.inference_mode():
         tokens = visual._embeds(normalise(pictures))
