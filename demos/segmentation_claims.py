@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.segmentation import Confusion, oracle_labels
+from core.metrics.segmentation import Confusion, apart, main_groups, oracle_labels, pooled_iou
 from core.prompts import TEMPLATES
 from core.viz import charts
 from demos.segmentation_kept import MODES, NO_BLOCKS, OTHER, Models
@@ -19,7 +19,7 @@ from demos.shell import note
 from demos.text import say
 
 FIRST_SEED = 2_000_000  # beyond the seeds that scenes have in the tabs, and those of training
-PIXELS, NAMED_PIXELS = 128, 256
+PIXELS, NAMED_PIXELS = 192, 256
 MOST_THINGS = 4
 THINGS = (1, 2, 3, 4, 6, 8, 10, 12)
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -134,7 +134,7 @@ def cap(models: Models, seed: int, size: int, language: str) -> Table:
         maps = [model.look(view.rgb).map for view in views]
         counts = [len(np.unique(groups)) for groups in maps]
         visible = float(np.mean([len(shown(view)) for view in views]))
-        alone = float(np.mean([apart(view, groups) for view, groups in zip(views, maps, strict=True)]))
+        alone = float(np.mean([apart(masks_of(view), groups) for view, groups in zip(views, maps, strict=True)]))
         rows.append((str(things), f"{visible:.1f}", f"{np.mean(counts):.1f}", str(max(counts)), f"{alone:.0%}"))
     keys = ("sg_things", "sg_visible", "sg_segments", "sg_most_segments", "sg_apart")
     headings = tuple(say(language, key) for key in keys)
@@ -144,6 +144,7 @@ def cap(models: Models, seed: int, size: int, language: str) -> Table:
 
 def merged(models: Models, seed: int, size: int, language: str) -> Table:
     """Say how often GroupViT gives two things of a scene the same group: two of one category, and of two."""
+    from core.world.picture import two_of
     from core.world.shapes import CATEGORIES
 
     model, pairs = models.open("groupvit"), {"same": [], "two": []}
@@ -151,8 +152,8 @@ def merged(models: Models, seed: int, size: int, language: str) -> Table:
         rng = np.random.default_rng((seed, i))
         first, second = (str(name) for name in rng.choice(CATEGORIES, 2, replace=False))
         for kind, names in (("same", (first,)), ("two", (first, second))):
-            if (view := two_of(rng, names)) is not None:
-                groups = main_groups(view, model.look(view.rgb).map)
+            if (view := two_of(rng, names, PIXELS)) is not None:
+                groups = main_groups(masks_of(view), model.look(view.rgb).map)
                 pairs[kind].append(groups[0] == groups[1])
     rows = [
         (
@@ -260,34 +261,11 @@ def of_category(seed: int, category: str) -> Any:
     return render(sample(np.random.default_rng(seed), count=1, pairs=pairs), (PIXELS, PIXELS), samples=2)
 
 
-def two_of(rng: np.random.Generator, names: tuple[str, ...]) -> Any:
-    """Draw a scene of two things, one of each category, or both of the one; None where they do not both show."""
-    from core.world.captions import shown
-    from core.world.render import render
-    from core.world.scene import SEEN_PAIRS, sample
-
-    pairs = tuple(pair for pair in SEEN_PAIRS if pair[1] in names)
-    for _ in range(10):
-        scene = sample(rng, count=2, pairs=pairs)
-        if {thing.category for thing in scene.things} == set(names):
-            view = render(scene, (PIXELS, PIXELS), samples=2)
-            if len(shown(view)) == 2:
-                return view
-    return None
-
-
-def main_groups(view: Any, groups: np.ndarray) -> list[int]:
-    """Return the group of most pixels of each thing that shows."""
+def masks_of(view: Any) -> list[np.ndarray]:
+    """Return the masks of the things that show."""
     from core.world.captions import shown
 
-    return [int(np.bincount(groups[view.instances.mask(i)]).argmax()) for i in shown(view)]
-
-
-def apart(view: Any, groups: np.ndarray) -> float:
-    """Return the share of the things that share their group with no other thing nor with the background."""
-    mine, behind = main_groups(view, groups), groups[view.instances.ids < 0]
-    taken = {int(np.bincount(behind).argmax())} if len(behind) else set()
-    return sum(mine.count(group) == 1 and group not in taken for group in mine) / max(1, len(mine))
+    return [view.instances.mask(i) for i in shown(view)]
 
 
 def number(value: float | None) -> str:
@@ -307,9 +285,7 @@ def _truth(view: Any) -> np.ndarray:
 
 
 def _iou_of_last(model: Any, views: list[Any], words: tuple[str, ...], category: int) -> float | None:
-    both = either = 0
-    for view in views:
-        truth = view.categories.mask(category)
-        given = model.segment(view.rgb, words).label_map().ids == len(words) - 1
-        both, either = both + int((truth & given).sum()), either + int((truth | given).sum())
-    return both / either if either else None
+    return pooled_iou(
+        (model.segment(view.rgb, words).label_map().ids == len(words) - 1, view.categories.mask(category))
+        for view in views
+    )

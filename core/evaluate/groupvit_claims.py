@@ -10,14 +10,13 @@ Legend: H height, W width.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
-from core.metrics.segmentation import Confusion, oracle_labels
+from core.metrics.segmentation import Confusion, apart, main_groups, oracle_labels
 from core.segmentation.groupvit import GroupVitSegmenter
 from core.world.captions import shown
-from core.world.picture import picture
-from core.world.render import View, render
-from core.world.scene import SEEN_PAIRS, sample
+from core.world.picture import picture, two_of
+from core.world.render import View
 from core.world.shapes import CATEGORIES
 
 PIXELS = 192
@@ -47,11 +46,12 @@ def cap(model: GroupVitSegmenter, seed: int, size: int) -> dict[str, Any]:
     for number in THINGS:
         views = [view_of(seed + 100 * number + i, number) for i in range(size)]
         maps = [model.look(view.rgb).map for view in views]
+        alone = [apart(masks_of(view), groups) for view, groups in zip(views, maps, strict=True)]
         rows[str(number)] = {
             "shown": round(float(np.mean([len(shown(view)) for view in views])), 2),
             "segments": round(float(np.mean([len(np.unique(groups)) for groups in maps])), 2),
             "most_segments": max(len(np.unique(groups)) for groups in maps),
-            "apart": round(float(np.mean([apart(view, groups) for view, groups in zip(views, maps, strict=True)])), 4),
+            "apart": round(float(np.mean(alone)), 4),
         }
     return {"groups": model.most_groups, "by_things": rows}
 
@@ -63,8 +63,8 @@ def merged(model: GroupVitSegmenter, seed: int, size: int) -> dict[str, float]:
         rng = np.random.default_rng((seed, i))
         first, second = (str(name) for name in rng.choice(CATEGORIES, 2, replace=False))
         for kind, names in (("same_category", (first,)), ("two_categories", (first, second))):
-            if (view := two_of(rng, names)) is not None:
-                groups = main_groups(view, model.look(view.rgb).map)
+            if (view := two_of(rng, names, PIXELS)) is not None:
+                groups = main_groups(masks_of(view), model.look(view.rgb).map)
                 pairs[kind].append(groups[0] == groups[1])
     return {kind: round(float(np.mean(found)), 4) if found else float("nan") for kind, found in pairs.items()}
 
@@ -104,29 +104,9 @@ def view_of(seed: int, number: int) -> View:
     return picture(seed, PIXELS, count=number, samples=2)
 
 
-def two_of(rng: np.random.Generator, names: tuple[str, ...]) -> View | None:
-    """Draw a scene of two things, one of each category, or both of the one; None where they do not both show."""
-    pairs = tuple(pair for pair in SEEN_PAIRS if pair[1] in names)
-    for _ in range(20):
-        scene = sample(rng, count=2, pairs=pairs)
-        if {thing.category for thing in scene.things} == set(names):
-            view = render(scene, (PIXELS, PIXELS), samples=2)
-            if len(shown(view)) == 2:
-                return view
-    return None
-
-
-def main_groups(view: View, groups: Int[np.ndarray, "H W"]) -> list[int]:
-    """Return the group of most pixels of each thing that shows."""
-    return [int(np.bincount(groups[view.instances.mask(i)]).argmax()) for i in shown(view)]
-
-
-def apart(view: View, groups: Int[np.ndarray, "H W"]) -> float:
-    """Return the share of the things that show that share their group with no other thing nor with the background."""
-    mine = main_groups(view, groups)
-    behind = groups[view.instances.ids < 0]
-    taken = {int(np.bincount(behind).argmax())} if len(behind) else set()
-    return sum(mine.count(group) == 1 and group not in taken for group in mine) / max(1, len(mine))
+def masks_of(view: View) -> list[Bool[np.ndarray, "H W"]]:
+    """Return the masks of the things that show."""
+    return [view.instances.mask(i) for i in shown(view)]
 
 
 def _with_background(ids: Int[np.ndarray, "H W"]) -> Int[np.ndarray, "H W"]:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from core import registry
-from core.metrics.segmentation import Confusion, oracle_labels
+from core.metrics.segmentation import Confusion, oracle_labels, pooled_iou
 from core.results import LabelMap
 from core.segmentation.lseg import Lseg, LsegSettings
 from core.segmentation.plain_clip import PlainClip
@@ -177,13 +177,12 @@ def renamed(model: Lseg, seed: int, count: int) -> dict[str, dict[str, Any]]:
 
 def _iou_of_last(model: Lseg, views: Sequence[View], words: Sequence[str], category: int) -> float | None:
     """Return the IoU of the last word with one category, over the pictures that show it; None where none does."""
-    both = either = 0
-    for view in views:
-        truth = view.categories.mask(category)
-        if truth.any():
-            given = model.segment(view.rgb, words).label_map().ids == len(words) - 1
-            both, either = both + int((truth & given).sum()), either + int((truth | given).sum())
-    return round(both / either, 4) if either else None
+    found = pooled_iou(
+        (model.segment(view.rgb, words).label_map().ids == len(words) - 1, view.categories.mask(category))
+        for view in views
+        if view.categories.mask(category).any()
+    )
+    return None if found is None else round(found, 4)
 
 
 def same_word_twice(model: Lseg, seed: int, count: int) -> dict[str, float]:

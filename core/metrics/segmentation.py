@@ -4,13 +4,13 @@ Mean IoU as PASCAL VOC has it (Everingham et al. 2015, Sec. 4.2.3, https://doi.o
 all pictures are pooled before the ratio is taken, and a label that neither truth nor prediction holds does not count.
 Pixels whose truth is IGNORED are in no count; a prediction of -1 is wrong wherever a label was wanted.
 
-Legend: N labels, H height, W width, G groups.
+Legend: N labels, H height, W width, G groups, M masks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from core.results import LabelMap
 
@@ -91,3 +91,26 @@ def oracle_labels(groups: Int[np.ndarray, "H W"], truth: Int[np.ndarray, "H W"])
         if votes.any():
             found[inside] = int(votes.argmax())
     return found
+
+
+def pooled_iou(pairs: Iterable[tuple[Bool[np.ndarray, "_ _"], Bool[np.ndarray, "_ _"]]]) -> float | None:
+    """Return the IoU of masks, given and true, over the pictures whose truth shows anything; None where none does."""
+    both = either = 0
+    for given, truth in pairs:
+        if truth.any():
+            both, either = both + int((truth & given).sum()), either + int((truth | given).sum())
+    return both / either if either else None
+
+
+def main_groups(masks: Sequence[Bool[np.ndarray, "H W"]], groups: Int[np.ndarray, "H W"]) -> list[int]:
+    """Return the group of most pixels of each mask, none of which may be empty."""
+    return [int(np.bincount(groups[mask]).argmax()) for mask in masks]
+
+
+def apart(masks: Sequence[Bool[np.ndarray, "H W"]], groups: Int[np.ndarray, "H W"]) -> float:
+    """Return the share of the masks whose main group is no other mask's, nor that of what is in no mask."""
+    if not len(masks):
+        return 0.0
+    mine, behind = main_groups(masks, groups), groups[~np.any(masks, axis=0)]
+    taken = {int(np.bincount(behind).argmax())} if len(behind) else set()
+    return sum(mine.count(group) == 1 and group not in taken for group in mine) / len(mine)

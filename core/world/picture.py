@@ -28,3 +28,15 @@ def picture(seed: int, size: int = 256, *, count: int | None = None, pairs: str 
         view = render(sample(rng, count=count, pairs=PAIRS[pairs]), (size, size), samples=samples)
         if shown(view):
             return view
+
+
+def two_of(rng: np.random.Generator, names: tuple[str, ...], size: int, *, tries: int = 20) -> View | None:
+    """Draw a scene of two things, one of each category, or both of the one; None where they never both show."""
+    pairs = tuple(pair for pair in SEEN_PAIRS if pair[1] in names)
+    for _ in range(tries):
+        scene = sample(rng, count=2, pairs=pairs)
+        if {thing.category for thing in scene.things} == set(names):
+            view = render(scene, (size, size), samples=2)
+            if len(shown(view)) == 2:
+                return view
+    return None

@@ -8,9 +8,7 @@ import pytest
 from core.checkpoints import Weights
 from core.evaluate import groupvit, groupvit_claims
 from core.evaluate.groupvit import BACKGROUND, counts, plain_figures, scenes
-from core.evaluate.groupvit_claims import apart, main_groups, two_of
 from core.segmentation.plain_clip import PlainClip
-from core.world.shapes import CATEGORIES
 from tests.segmentation.tiny_groupvit import tiny_groupvit
 from tests.tiny import VIT, tiny_backbone
 
@@ -70,20 +68,3 @@ def test_plain_clip_is_given_the_background_that_serves_it_better(views):
     figures = plain_figures(MODELS["plain_clip"](), views)
     both = (figures["miou_plain_clip_by_threshold"], figures["miou_plain_clip_by_names"])
     assert figures["miou_plain_clip"] == max(both)
-
-
-def test_things_are_apart_where_each_has_a_group_that_the_background_has_not(views):
-    view = views[1]
-    instances = view.instances.ids
-    alone = np.where(instances < 0, 5, instances)
-    assert apart(view, alone) == 1
-    assert apart(view, np.zeros_like(instances)) == 0
-    assert apart(view, np.where(instances == view.visible[0], 1, 0)) == 0.5
-    assert len(set(main_groups(view, alone))) == 2
-
-
-def test_two_things_of_one_category_or_of_two_are_drawn():
-    for names in (("ball",), ("chair", "dog")):
-        view = two_of(np.random.default_rng(0), names)
-        assert {thing.category for thing in view.scene.things} == set(names)
-        assert all(thing.category in CATEGORIES for thing in view.scene.things)

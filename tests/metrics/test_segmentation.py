@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.metrics.segmentation import Confusion, label_ious, oracle_labels
+from core.metrics.segmentation import Confusion, apart, label_ious, main_groups, oracle_labels, pooled_iou
 from core.results import LabelMap
 
 
@@ -100,3 +100,22 @@ def test_groups_that_follow_the_truth_have_a_perfect_oracle():
 
 def test_one_group_for_everything_names_the_most_frequent():
     assert set(oracle_labels(np.zeros((2, 2), np.int32), ids([1, 1], [1, 0])).ravel()) == {1}
+
+
+def test_masks_are_apart_where_each_has_a_group_that_nothing_else_has():
+    instances = np.full((4, 6), -1)
+    instances[1:3, 1], instances[1:3, 4] = 0, 1
+    masks = [instances == 0, instances == 1]
+    alone = np.where(instances < 0, 5, instances)
+    assert apart(masks, alone) == 1
+    assert apart(masks, np.zeros_like(instances)) == 0
+    assert apart(masks, np.where(instances == 0, 1, 0)) == 0.5  # the other lies in the background's group
+    assert apart([], alone) == 0
+    assert main_groups(masks, alone) == [0, 1]
+
+
+def test_pooled_iou_counts_pixels_of_all_pictures_that_show_anything():
+    full, empty, half = np.ones((2, 2), bool), np.zeros((2, 2), bool), np.array([[True, True], [False, False]])
+    assert pooled_iou([(half, full), (full, full)]) == 6 / 8
+    assert pooled_iou([(half, full), (full, empty)]) == 0.5
+    assert pooled_iou([(full, empty)]) is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.world.captions import shown
-from core.world.picture import PAIRS, picture
+from core.world.picture import PAIRS, picture, two_of
 from core.world.scene import NOVEL, is_held_out
 
 DIGEST = """
@@ -68,3 +68,10 @@ def test_a_seed_or_pairs_that_do_not_exist_are_refused():
         picture(-1)
     with pytest.raises(ValueError, match="held-out"):
         picture(0, pairs="forbidden")
+
+
+@pytest.mark.parametrize("names", [("ball",), ("chair", "dog")])
+def test_two_things_of_one_category_or_of_two_are_drawn(names):
+    view = two_of(np.random.default_rng(0), names, 64)
+    assert {thing.category for thing in view.scene.things} == set(names)
+    assert len(shown(view)) == 2
