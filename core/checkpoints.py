@@ -31,6 +31,8 @@ OLD_NAMES = {WEIGHTS_FILE: OLD_WEIGHTS_FILE, TRANSFORMERS_FILE: "pytorch_model.b
 CONFIG_FILE = "open_clip_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+RUN_PREFIX = "run/"  # before the names of what the user's own runs have left
+SMALL_BYTES = 50_000_000  # every published file is larger, every embedded one and what is trained from it smaller
 
 Progress = hub.Progress
 
@@ -64,6 +66,11 @@ class Weights:
     def embedded(self) -> bool:
         """Whether the file ships with this project."""
         return self.path is not None and self.path.parent == ASSETS
+
+    @property
+    def small(self) -> bool:
+        """Whether it is of the embedded ones' kind, which learnt from small pictures: told by the file's size."""
+        return self.path is not None and self.path.is_file() and self.path.stat().st_size < SMALL_BYTES
 
     @property
     def size_bytes(self) -> int | None:
@@ -128,11 +135,11 @@ def _of_run(path: Path) -> Weights | None:
     if status.get("state") != "finished" or not isinstance(system, str) or not weights.is_file():
         return None
     return Weights(
-        name=f"run/{path.parent.name}",
+        name=f"{RUN_PREFIX}{path.parent.name}",
         system=system,
         path=weights.resolve(),
         licence="your own",
-        note=f"trained here by {status.get('recipe')}",
+        note=f"trained here by {status.get('recipe')}" + (f": {status['use']}" if status.get("use") else ""),
     )
 
 

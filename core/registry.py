@@ -230,9 +230,10 @@ def get(name: str) -> System:
 
 
 def weights_names(name: str) -> tuple[str, ...]:
-    """Return the names of a system's listed weights; the first are embedded and used by default."""
+    """Return the names of a system's listed weights: embedded ones first, used by default, the user's runs last."""
     system = get(name)
-    return checkpoints.names(name) + (checkpoints.names(system.weights_of) if system.weights_of else ())
+    found = checkpoints.names(name) + (checkpoints.names(system.weights_of) if system.weights_of else ())
+    return tuple(sorted(found, key=lambda each: each.startswith(checkpoints.RUN_PREFIX)))
 
 
 def weights_card(name: str, weights: str | None = None) -> checkpoints.Weights:

@@ -23,7 +23,7 @@ from demos.text import say, t
 
 ID = "action"
 HEIGHT = 150
-HEADS = ("Transf", "meanP", "Conv_1D", "LSTM", "Transf_cls")  # a test compares them with the model's
+HEADS = ("Transf", "meanP", "Conv_1D", "Conv_1D_fixed", "LSTM", "Transf_cls")  # a test compares them with the model's
 
 
 def build(language: gr.State) -> Built:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core import media
+from core import media, registry
 from core.prompts import check_templates
 from core.viz import depth as viz
 from demos import depth_lessons as lessons
@@ -23,7 +23,11 @@ WORDS = "giant, extremely close, close, not in distance, a little remote, far, u
 BINS = "1, 1.5, 2, 2.25, 2.5, 2.75, 3"
 TEMPLATE = "This object is {}"
 TEMPERATURE = 0.1
-TEMPERATURES = (0.01, 10.0)
+# what the embedded networks are asked, whose captions used these words for these distances; the test compares it too
+TOYBOX_BINS = "1, 1.6, 2.6, 4, 6.5, 11, 20"
+TOYBOX_TEMPLATE = "a thing that is {}"
+TOYBOX_TEMPERATURE = 10.0
+TEMPERATURES = (0.01, 100.0)
 VARIANTS = {  # what each one needs: the sentence's key, and the embedded model that has it
     "released": ("depth_resnet", "toybox-resnet"),
     "attention_pooled": ("depth_resnet", "toybox-resnet"),
@@ -60,7 +64,7 @@ def build(language: gr.State) -> Built:
         "fn": guarded(estimate),
         "inputs": [
             *(asked[name] for name in ("picture", "words", "bins", "template", "temperature")),
-            *(variant, asked["weights"], language, scene),
+            *(variant, asked["weights"], language, scene, asked["flip"]),
         ],
         "outputs": results,
         "show_progress_on": said,
@@ -74,6 +78,8 @@ def build(language: gr.State) -> Built:
     variant.input(**estimating, api_visibility="private", **MODEL)
     gr.on([asked["temperature"].change, asked["bins"].submit], guarded(answer_again), again, results[:-1], **quiet)
     asked["bins"].blur(_answer_if_right, again, results[:-1], **quiet)
+    asked["weights"].change(question_for, asked["weights"], _question(asked), **QUIET)
+    asked["as_released"].click(released_question, None, [asked["words"], *_question(asked)], **QUIET)
     asked["draw"].click(guarded(draw_scene), [asked["seed"], language], [asked["picture"], scene, said], **QUIET)
     cheated = asked["cheat"].click(guarded(true_bins), [scene, asked["words"], language], asked["bins"], **QUIET)
     cheated.success(guarded(answer_again), again, results[:-1], **QUIET)
@@ -82,8 +88,22 @@ def build(language: gr.State) -> Built:
     )
     kept.change(show_pixel, [kept, pixel, language], [shown["point"], shown["bins"]], **QUIET)
     kept.change(show_responses, [kept, language], responses, **quiet)
+    kept.change(lessons.beside, [kept, language], shown["beside"], **quiet)
     language.change(lambda language: note(say(language, "depth_nothing_yet")), language, said, **QUIET)
     return Built(picture=asked["picture"])
+
+
+def question_for(weights: str) -> tuple[str, str, float, bool]:
+    """Return what these weights are best asked: distances, template, log temperature, and the mirror image too."""
+    listed = weights in registry.weights_names(SYSTEM)
+    if listed and registry.weights_card(SYSTEM, weights).small:
+        return TOYBOX_BINS, TOYBOX_TEMPLATE, log10(TOYBOX_TEMPERATURE), False
+    return released_question()[1:]
+
+
+def released_question() -> tuple[str, str, str, float, bool]:
+    """Return what the released code asks: the words, and what `question_for` returns."""
+    return WORDS, BINS, TEMPLATE, log10(TEMPERATURE), True
 
 
 def draw_scene(seed: float | None, language: str) -> tuple[np.ndarray, Scene, str]:
@@ -108,6 +128,7 @@ def estimate(
     weights: str,
     language: str,
     scene: Scene | None = None,
+    flip: bool = False,
 ) -> tuple[Kept, tuple[np.ndarray, np.ndarray], str, str, str]:
     """Return the answer to keep, picture and depth, what there is to say, the cost, and the variant that was used."""
     picture = shrunk(media.read_image(source))
@@ -125,12 +146,15 @@ def estimate(
         template=template,
         temperature=10.0**log_temperature,
         variant=used,
+        flip=flip,
     )
     watch = Stopwatch.start()
     answer = model.estimate(picture, settings)
     cost = badge(watch.cost(model), language)
     truth = scene[1] if scene is not None and np.array_equal(scene[0], picture) else None
-    kept = Kept(picture=picture, answer=answer, template=template, variant=used, weights=weights, truth=truth)
+    kept = Kept(
+        picture=picture, answer=answer, template=template, variant=used, flip=flip, weights=weights, truth=truth
+    )
     said = remarks(kept, language)
     if used != variant:
         kind, example = VARIANTS[variant]
@@ -228,13 +252,22 @@ def _inputs(language: gr.State) -> dict[str, Any]:
         draw = gr.Button(t("toybox_draw"), min_width=80, scale=2, size="sm", elem_classes="low", elem_id="depth-draw")
     least, most = (log10(value) for value in TEMPERATURES)
     temperature = gr.Slider(
-        least, most, value=log10(TEMPERATURE), step=0.05, label=t("depth_temperature"), elem_id="depth-temperature"
+        least,
+        most,
+        value=log10(TOYBOX_TEMPERATURE),
+        step=0.05,
+        label=t("depth_temperature"),
+        elem_id="depth-temperature",
     )
     with gr.Accordion(t("depth_settings"), open=False, elem_id="depth-settings"):
         words = gr.Textbox(WORDS, label=t("depth_words"), lines=2, max_lines=4, elem_id="depth-words-text")
-        bins = gr.Textbox(BINS, label=t("depth_bins"), lines=1, max_lines=1, elem_id="depth-bins")
+        bins = gr.Textbox(TOYBOX_BINS, label=t("depth_bins"), lines=1, max_lines=1, elem_id="depth-bins")
         cheat = gr.Button(t("depth_cheat"), size="sm", elem_id="depth-cheat")
-        template = gr.Textbox(TEMPLATE, label=t("depth_template"), lines=1, max_lines=1, elem_id="depth-template")
+        template = gr.Textbox(
+            TOYBOX_TEMPLATE, label=t("depth_template"), lines=1, max_lines=1, elem_id="depth-template"
+        )
+        flip = gr.Checkbox(label=t("depth_flip"), container=False, elem_id="depth-flip")
+        as_released = gr.Button(t("depth_as_released"), size="sm", elem_id="depth-as-released")
     return {
         "picture": picture,
         "run": run,
@@ -245,6 +278,8 @@ def _inputs(language: gr.State) -> dict[str, Any]:
         "bins": bins,
         "cheat": cheat,
         "template": template,
+        "flip": flip,
+        "as_released": as_released,
         "weights": model_picker(SYSTEM, language),
     }
 
@@ -256,6 +291,7 @@ def _answer_outputs() -> dict[str, Any]:
     )
     said = gr.HTML(note(say("en", "depth_nothing_yet")), padding=False, elem_id="depth-said")
     cost = gr.HTML(padding=False, elem_id="depth-cost")
+    beside = gr.HTML(padding=False, elem_id="depth-beside")
     gr.Markdown(t("depth_pixel_note"))
     with gr.Row():
         point = gr.Image(
@@ -271,4 +307,17 @@ def _answer_outputs() -> dict[str, Any]:
             bins = gr.Plot(show_label=False, elem_id="depth-bin-figure")
     with gr.Accordion(t("depth_variants"), open=False, elem_id="depth-variants"):
         gr.Markdown(t("depth_variants_note"))
-    return {"variant": variant, "slider": slider, "said": said, "cost": cost, "point": point, "bins": bins}
+    return {
+        "variant": variant,
+        "slider": slider,
+        "said": said,
+        "cost": cost,
+        "beside": beside,
+        "point": point,
+        "bins": bins,
+    }
+
+
+def _question(asked: dict[str, Any]) -> list[Any]:
+    """Return the components of `question_for`, in its order."""
+    return [asked[name] for name in ("bins", "template", "temperature", "flip")]

@@ -32,6 +32,7 @@ class Kept:
     answer: DepthAnswer
     template: str
     variant: str
+    flip: bool  # whether the mirror image was asked too
     weights: str
     truth: DepthMap | None
 
@@ -44,6 +45,7 @@ class Kept:
             template=self.template,
             temperature=self.answer.temperature,
             variant=self.variant,
+            flip=self.flip,
         )
 
 
@@ -134,7 +136,8 @@ def as_python(kept: Kept | None) -> str:
         f"model = registry.load({SYSTEM!r}, {kept.weights!r})\n"
         "settings = replace(\n    model.defaults,\n"
         f"    words={asked.words!r},\n    bins_metres={asked.bins_metres!r},\n"
-        f"    template={kept.template!r},\n    temperature={asked.temperature!r},\n    variant={kept.variant!r},\n)\n"
+        f"    template={kept.template!r},\n    temperature={asked.temperature!r},\n    variant={kept.variant!r},\n"
+        f"    flip={kept.flip!r},\n)\n"
         'picture = Image.fromarray(media.read_image("picture.jpg"))  # your file\n'
         f"picture.thumbnail(({MOST_PIXELS}, {MOST_PIXELS}))\n"
         "metres = model.estimate(np.asarray(picture), settings).depth.metres\n"

@@ -101,6 +101,25 @@ def side_by_side(kept: Kept | None, language: str) -> tuple[list[tuple[np.ndarra
     return pictures, table, note(verdict(errors, len(model.variants), language)) + small(f"{rules} {scale}")
 
 
+def beside(kept: Kept | None, language: str) -> str:
+    """Say what the answers that never look at the picture give, and how all of them err where the truth is known."""
+    if kept is None:
+        return ""
+    size_hw = kept.answer.depth.metres.shape
+    model = load(SYSTEM, kept.weights)
+    blind = {
+        _baseline_name(name, language): baseline.predict(size_hw)
+        for name, baseline in model.fit_baselines(list(other_depths())).items()
+    }
+    if kept.truth is None:
+        ends = [(name, depth.metres.min(), depth.metres.max()) for name, depth in blind.items()]
+        spans = [f"{name} {near:.1f}" + (f"–{far:.1f} m" if far > near else " m") for name, near, far in ends]
+        return small(say(language, "depth_beside", answers=" · ".join(spans)))
+    errors = {name: errors_of(depth, kept.truth) for name, depth in ({kept.variant: kept.answer.depth} | blind).items()}
+    figures = [f"{name} {row['abs_rel']:.2f}, {row['rank']:.0%}" for name, row in errors.items()]
+    return small(say(language, "depth_beside_truth", answers=" · ".join(figures)))
+
+
 def errors_of(depth: DepthMap, truth: DepthMap) -> dict[str, float]:
     """Return a value for each of COLUMNS over every pixel with a true depth up to MOST_METRES."""
     true = near_part(truth).metres

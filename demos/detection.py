@@ -98,6 +98,7 @@ def build(language: gr.State) -> Built:
         **asking,
     )
     drawing = [asked["seed"], asked["words"], asked["sentence"], scene, language]
+    asked["masker"].focus(lambda: gr.update(choices=_maskers()), None, asked["masker"], **QUIET)
     asked["draw"].click(guarded(draw_scene), drawing, [*filled, shown["said"]], **QUIET)
     return Built(picture=asked["picture"])
 

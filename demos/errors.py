@@ -106,6 +106,10 @@ CHINESE: dict[str, str] = {
     "This file is not PCD, or is damaged or cut off.": "该文件不是 PCD，或已损坏、不完整。",
     "This PCD file is binary; save it as ASCII first.": "该 PCD 文件是二进制的，请先存为 ASCII。",
     "This PCD file has no fields x, y and z.": "该 PCD 文件没有 x、y、z 字段。",
+    "{} is an adapter without the card beside it that says for which CLIP.": (
+        "{} 是适配器，但旁边没有说明其 CLIP 的卡片。"
+    ),
+    "This PLY file has no fields x, y and z.": "该 PLY 文件没有 x、y、z 字段。",
     "This file is not NPY with plain numbers, or is damaged or cut off.": (
         "该文件不是纯数值的 NPY，或已损坏、不完整。"
     ),

@@ -162,7 +162,7 @@ def equal_weights(answer: Answer | None) -> list[dict[str, Any]]:
 def preset_for(weights: str) -> str:
     """Return how clouds are best drawn for these weights: the embedded ones have seen bright dots."""
     listed = weights in registry.weights_names(SYSTEM)
-    return PRESETS[0] if listed and registry.weights_card(SYSTEM, weights).embedded else PRESETS[1]
+    return PRESETS[0] if listed and registry.weights_card(SYSTEM, weights).small else PRESETS[1]
 
 
 def _gallery(answer: Answer, cloud: Cloud) -> dict[str, Any]:

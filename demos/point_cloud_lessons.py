@@ -23,6 +23,7 @@ OVERSAMPLING = 4  # points drawn on a Toybox thing for each that is kept, as on 
 TOYBOX_PIXELS = 64  # of the picture that decides which scene a seed stands for
 COUNTS = (64, 128, 256, 512, 1024)
 TILTS_DEGREES = tuple(range(0, 91, 15))
+TURNS_DEGREES = tuple(range(0, 360, 45))
 VIEW_PIXELS = 128  # of each side in a sheet of them, at least
 GAP_PIXELS = 1  # between the sides of a sheet, before it is enlarged
 SHEET_COLUMNS = 5
@@ -120,6 +121,7 @@ def build(connect: Connect) -> None:
     for key, about, lesson in (
         ("pc_points", "pc_points_note", how_many_points),
         ("pc_tilted", "pc_tilted_note", tilted),
+        ("pc_turned", "pc_turned_note", turned),
     ):
         name = key.replace("_", "-")
         with gr.Tab(t(key), id=name):
@@ -159,21 +161,35 @@ def how_many_points(asked: Asked) -> Any:
 
 
 def tilted(asked: Asked) -> Any:
-    """Return the best label and its probability at each tilt, as a figure."""
+    """Return the best label, its probability and the side that is surest of it at each tilt, as a figure."""
+    clouds = [replace(asked, tilt_degrees=degrees).cloud() for degrees in TILTS_DEGREES]
+    return _by_angle(asked, TILTS_DEGREES, clouds, "pc_axis_tilt")
+
+
+def turned(asked: Asked) -> Any:
+    """Return the same at each turn."""
+    clouds = [replace(asked, turn_degrees=degrees).cloud() for degrees in TURNS_DEGREES]
+    return _by_angle(asked, TURNS_DEGREES, clouds, "pc_axis_turn")
+
+
+def _by_angle(asked: Asked, angles: Sequence[int], clouds: Sequence[Cloud], axis: str) -> Any:
     import plotly.graph_objects as go
 
-    clouds = [replace(asked, tilt_degrees=degrees).cloud() for degrees in TILTS_DEGREES]
-    rankings = [scores.ranking() for scores in asked.scores(*clouds)]
+    scores = asked.scores(*clouds)
+    rankings = [each.ranking() for each in scores]
+    best = [int(ranking.order()[0]) for ranking in rankings]
+    sides = [int(each.cosines[:, label].argmax()) + 1 for each, label in zip(scores, best, strict=True)]
     bars = go.Bar(
-        x=[str(degrees) for degrees in TILTS_DEGREES],
+        x=[str(degrees) for degrees in angles],
         y=[float(ranking.probabilities().max()) for ranking in rankings],
-        text=[ranking.best for ranking in rankings],
+        text=[f"{ranking.best}<br>{side}" for ranking, side in zip(rankings, sides, strict=True)],
         textposition="outside",
         cliponaxis=False,
-        marker_color=[color_of(int(ranking.order()[0])) for ranking in rankings],
+        marker_color=[color_of(label) for label in best],
     )
-    figure = go.Figure(bars).update_xaxes(title=say(asked.language, "pc_axis_tilt"), type="category")
-    return gr.update(value=styled(figure, say(asked.language, "pc_tilted_title")), visible=True)
+    figure = go.Figure(bars).update_xaxes(title=say(asked.language, axis), type="category")
+    styled(figure, say(asked.language, "pc_angle_title")).update_yaxes(range=[-0.03, 1.25])  # room for two lines
+    return gr.update(value=figure, visible=True)
 
 
 def sheet(views: UInt8[np.ndarray, "V S S"]) -> UInt8[np.ndarray, "_ _ 3"]:

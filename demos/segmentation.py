@@ -287,6 +287,7 @@ def _models(language: gr.State) -> tuple[gr.Radio, list[Any], list[gr.Column]]:
                 namer = gr.Dropdown(
                     list(registry.weights_names(NAMER)), label=t("sg_namer"), elem_id="sg-namer", interactive=True
                 )
+                namer.focus(lambda: gr.update(choices=list(registry.weights_names(NAMER))), None, namer, **QUIET)
             if system == "groupvit":
                 agreed = gr.Checkbox(False, label=t("sg_agree"), visible=False, elem_id="sg-agree")
         panels.append(panel)

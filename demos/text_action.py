@@ -13,8 +13,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "act_order": ("Order of the frames", "帧的顺序"),
     "act_templates": ("Prompts", "提示语"),
     "act_nothing_yet": (
-        "Upload a clip or take a Toybox one, then name the action.",
-        "上传视频或选用玩具视频，然后识别动作。",
+        "Upload a clip (at most 2 hours and 4 GB) or take a Toybox one, then name the action.",
+        "上传视频（至多 2 小时、4 GB）或选用玩具视频，然后识别动作。",
     ),
     "act_best": ("{head}: {best}", "{head}：{best}"),
     "act_right": ("True: {truth}. Right.", "真实动作：{truth}。正确。"),

@@ -7,6 +7,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "depth_words": ("Words about distance, with commas between", "关于距离的词（用逗号分隔）"),
     "depth_bins": ("Their distances in metres", "各词对应的距离（米）"),
     "depth_cheat": ("Take the distances from the true depth (a cheat)", "从真实深度取距离（作弊）"),
+    "depth_flip": ("Average with the answer for the mirror image", "与镜像图片的答案取平均"),
+    "depth_as_released": ("Ask as the released code does", "按官方代码提问"),
     "depth_template": ("Template; {} is where the word goes", "模板；{} 处填入词语"),
     "depth_variant": ("Variant", "变体"),
     "depth_variants": ("What the variants are", "各变体的含义"),
@@ -57,6 +59,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "depth_responses_note": (
         "How probable each word is at each place (bright is 1), its distance, and its mean over the picture.",
         "每个词在各位置的概率（亮为 1）、对应的距离，以及在整张图片上的平均。",
+    ),
+    "depth_beside": (
+        "Without looking at the picture, from other Toybox scenes: {answers}",
+        "不看图片、仅凭其他玩具场景：{answers}",
+    ),
+    "depth_beside_truth": (
+        "Relative error, and pairs in the right order; only the first of them looks at the picture: {answers}",
+        "与真实深度相比的相对误差与次序正确率（只有第一个看了图片）：{answers}",
     ),
     "depth_side": ("Side by side", "并排比较"),
     "depth_side_note": (

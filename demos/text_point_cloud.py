@@ -49,11 +49,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "pc_axis_points": ("points", "点数"),
     "pc_tilted": ("Tilt it", "倾斜它"),
     "pc_tilted_note": (
-        "PointCLIP takes it that things stand upright. The best label at each tilt:",
-        "PointCLIP 假定物体是直立的。各倾斜角度下的最佳标签：",
+        "PointCLIP takes it that things stand upright. The best label at each tilt, and the side that is surest of it:",
+        "PointCLIP 假定物体是直立的。各倾斜角度下的最佳标签，以及最有把握的视角：",
     ),
-    "pc_tilted_title": ("Best label and its probability", "最佳标签及其概率"),
+    "pc_angle_title": ("Best label, its probability and its surest side", "最佳标签、其概率与最有把握的视角"),
     "pc_axis_tilt": ("tilt, degrees", "倾斜（度）"),
+    "pc_turned": ("Turn it", "旋转它"),
+    "pc_turned_note": (
+        "The same thing from all round. As it turns, another side sees what is typical of it: which one wins?",
+        "同一物体旋转一周。随着旋转，能看到其典型特征的视角也在变：哪个视角胜出？",
+    ),
+    "pc_axis_turn": ("turn, degrees", "旋转（度）"),
     "pc_scan": ("Whole scan", "完整扫描"),
     "pc_scan_note": (
         "Every point of your file, not only those that the network sees. Drag to turn, scroll to zoom.",

@@ -99,7 +99,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "tr_figure_toy_heldout_top1": ("Toybox, pairs never trained on", "玩具世界，未训练的颜色与物体组合"),
     "tr_figure_color_top1": ("Toybox colours, zero-shot", "玩具世界颜色，零样本"),
     "tr_figure_photo_top1": ("Your pictures, zero-shot", "您的图片，零样本"),
+    "tr_figure_photo_r1": ("Your pictures find their captions", "您的图片找到自己的文字"),
     "tr_figure_adapter_top1": ("Point clouds, with the adapter", "点云，带适配器"),
+    "tr_figure_distance_top1": ("Places: near or far", "各处的远近"),
+    "tr_figure_ap50": ("Boxes of the tuned classes, AP50", "所调类别的方框，AP50"),
+    "tr_figure_ap50_base": ("Boxes of base things, AP50", "基础物体的方框，AP50"),
+    "tr_figure_ap50_novel": ("Boxes of novel things, AP50", "新物体的方框，AP50"),
+    "tr_figure_phrase_r1": ("Phrases find their box", "短语找到自己的方框"),
+    "tr_figure_iou_point": ("Mask from a click, IoU", "单击得到的掩码，IoU"),
+    "tr_figure_iou_box": ("Mask from a box, IoU", "方框得到的掩码，IoU"),
+    "tr_figure_toy_ap50": ("Boxes of base things (unrelated: forgetting)", "基础物体的方框（无关数据：遗忘）"),
+    "tr_figure_toy_iou_point": ("From a click on the Toybox (unrelated: forgetting)", "玩具世界单击（无关数据：遗忘）"),
+    "tr_figure_toy_iou_box": ("From a box on the Toybox (unrelated: forgetting)", "玩具世界方框（无关数据：遗忘）"),
     "tr_recipe_clip_3_minutes": ("Watch CLIP learn from nothing, 3 min", "看 CLIP 从零学起，3 分钟"),
     "tr_recipe_clip_30_minutes": ("CLIP from nothing, 30 min", "CLIP 从零学起，30 分钟"),
     "tr_recipe_clip_finetune": ("CLIP on your pictures: all weights", "用您的图片微调 CLIP：全部权重"),
@@ -108,14 +119,35 @@ WORDS: dict[str, tuple[str, str]] = {
     "tr_recipe_pointclip": ("PointCLIP’s adapter", "PointCLIP 适配器"),
     "tr_recipe_clip": ("toybox-resnet, as embedded", "内置的 toybox-resnet"),
     "tr_recipe_clip_vit": ("toybox-vit, as embedded", "内置的 toybox-vit"),
-    "tr_recipe_clip4clip": ("CLIP4Clip’s heads", "CLIP4Clip 的头部"),
-    "tr_recipe_actionclip": ("ActionCLIP’s heads", "ActionCLIP 的头部"),
+    "tr_recipe_clip4clip": ("CLIP4Clip’s heads and words", "CLIP4Clip 的头部与文字塔"),
+    "tr_recipe_clip4clip_heads": ("CLIP4Clip’s heads alone", "仅 CLIP4Clip 的头部"),
+    "tr_recipe_actionclip": ("ActionCLIP’s heads and towers", "ActionCLIP 的头部与双塔"),
+    "tr_recipe_actionclip_heads": ("ActionCLIP’s heads alone", "仅 ActionCLIP 的头部"),
     "tr_recipe_lseg": ("LSeg", "LSeg"),
     "tr_recipe_groupvit": ("GroupViT", "GroupViT"),
     "tr_recipe_vild": ("ViLD", "ViLD"),
     "tr_recipe_glip": ("GLIP", "GLIP"),
-    "tr_recipe_sam": ("SAM’s decoder", "SAM 解码器"),
+    "tr_recipe_glip_prompt": ("GLIP’s prompt, tuned for a few classes", "GLIP：为若干类别调整提示"),
+    "tr_recipe_glip_finetune": ("GLIP on your boxes: all weights", "用您的方框微调 GLIP：全部权重"),
+    "tr_recipe_sam": ("SAM", "SAM"),
+    "tr_recipe_sam_decoder": ("SAM’s decoder alone", "仅 SAM 解码器"),
     "tr_recipe_depthclip": ("CLIP that heard of places", "听说过远近的 CLIP"),
+    "tr_takes_none": ("Learns from the Toybox alone.", "只从玩具世界学习。"),
+    "tr_takes_optional": (
+        "Learns from the Toybox, and from pictures besides: class folders, a zip of them, a CSV or parquet of pictures "
+        "and captions, a COCO JSON.",
+        "从玩具世界学习，也可加入图片：按类别分的文件夹或其 zip、图片与文字的 CSV 或 parquet、COCO JSON。",
+    ),
+    "tr_takes_needed": (
+        "Learns from pictures: class folders, a zip of them, a CSV or parquet of pictures and captions, a COCO JSON; "
+        "a probe needs classes.",
+        "从图片学习：按类别分的文件夹或其 zip、图片与文字的 CSV 或 parquet、COCO JSON；线性探针需要类别。",
+    ),
+    "tr_takes_boxes": (
+        "Learns from the Toybox, or from a COCO JSON with boxes (outlines for SAM): the file, or a folder with it.",
+        "从玩具世界学习，或从带方框的 COCO JSON（SAM 需要轮廓）学习：该文件，或含该文件的文件夹。",
+    ),
+    "tr_counted_boxes": ("{classes} classes, {pictures} boxes: {each}", "{classes} 个类别，{pictures} 个方框：{each}"),
     "tr_counted": ("{classes} classes, {pictures} pictures: {each}", "{classes} 个类别，{pictures} 张图片：{each}"),
     "tr_table_chosen": ("A table of pictures and captions.", "图片与文字的表格。"),
     "tr_used": ("{name} is now chosen in: {tabs}.", "{name} 已在以下各页选中：{tabs}。"),
@@ -152,6 +184,12 @@ COMPLAINTS: dict[str, str] = {
     "{} holds no pictures; wanted CLASS/picture.jpg or .png.": "{} 中没有图片；应为 类别/图片.jpg 或 .png。",
     "{} holds {} class: wanted at least two folders with pictures in them.": (
         "{} 中有 {} 个类别：至少需要两个含图片的文件夹。"
+    ),
+    "{} holds no boxes: wanted a COCO file with images, categories and annotations.": (
+        "{} 中没有方框：应为含 images、categories 与 annotations 的 COCO 文件。"
+    ),
+    "Wanted a COCO JSON with boxes, or a folder with one in it, got {}.": (
+        "应为带方框的 COCO JSON，或含该文件的文件夹，却得到 {}。"
     ),
     "{} is not a zip file that can be read.": "{} 不是可读取的 zip 文件。",
     "{} holds too much: at most {} files and {} GB.": "{} 内容过多：最多 {} 个文件、{} GB。",

@@ -39,6 +39,24 @@ COMPLAINTS: dict[str, str] = {
     "A linear probe needs a class for every picture: give a folder of class folders.": (
         "线性探针需要每张图片的类别：请给出按类别分的文件夹。"
     ),
+    "{} is not a COCO file with boxes: wanted images, categories and annotations.": (
+        "{} 不是带方框的 COCO 文件：应含 images、categories 与 annotations。"
+    ),
+    "No picture of {} has {}.": "{0} 中没有一张图片带有{1}。",
+    "an outline": "轮廓",
+    "a box": "方框",
+    "There is one picture with something in it in {}: give at least two.": "{} 中只有一张有标注的图片：至少两张。",
+    "No outline is large enough to be pointed at: give pictures with larger things.": (
+        "没有足够大的轮廓可点击：请给出物体更大的图片。"
+    ),
+    "The {} classes of {} make a prompt of {} tokens; {} reads {}: give fewer classes.": (
+        "{1} 的 {0} 个类别构成 {2} 个词元的提示；{3} 只能读 {4} 个：请减少类别。"
+    ),
+    "Wanted a CLIP4Clip that was trained here on {}, got {}.": "应为在此以 {} 训练的 CLIP4Clip，却得到 {}。",
+    "Wanted an ActionCLIP that was trained here on {}, got {}.": "应为在此以 {} 训练的 ActionCLIP，却得到 {}。",
+    "{} is no GLIP but a relative, whose prompt is read otherwise: begin with a GLIP.": (
+        "{} 不是 GLIP 而是其近亲，读取提示的方式不同：请从 GLIP 开始。"
+    ),
     "None of the {} pictures that {} names can be read.": "{1} 所列的 {0} 张图片都无法读取。",
     "{} pictures of {} pixels a side do not fit into the memory: give fewer.": (
         "{} 张边长 {} 像素的图片超出内存：请减少。"

@@ -16,8 +16,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "vid_kind": ("What answers", "比对对象"),
     "vid_cut": ("Cut", "截断"),
     "vid_nothing_yet": (
-        "Drop clips here or take the Toybox ones, write what to look for, press Search.",
-        "拖入视频或选用玩具视频，写下要找的内容，按“搜索”。",
+        "Drop clips here (at most 2 hours and 4 GB each) or take Toybox ones, write what to look for, press Search.",
+        "拖入视频（每个至多 2 小时、4 GB）或选用玩具视频，写下要找的内容，按“搜索”。",
     ),
     "vid_indexing": (
         "{name} ({video} of {videos}): {done:.0f} of {all:.0f} s of film, about {eta:.0f} s left",

@@ -167,7 +167,7 @@ def _inputs(desk: Desk) -> dict[str, Any]:
         interactive=True,
         elem_id="training-upload",
     )
-    counted = gr.HTML(padding=False, elem_id="training-counted")
+    counted = gr.HTML(desk.takes(FIRST), padding=False, elem_id="training-counted")
     minutes = gr.Slider(
         offer.least_minutes,
         offer.most_minutes,

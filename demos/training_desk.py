@@ -6,6 +6,7 @@ Nothing here takes a path: recipes, pictures, weights and runs are chosen by nam
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,20 @@ class Desk:
         return say(self.language, key, **values)
 
     def choose_recipe(self, recipe: str) -> tuple[Any, ...]:
-        """Return the bounds of the minutes, and which of pictures, upload, weights and share the recipe takes."""
+        """Return the bounds of the minutes, what is shown of pictures, upload, weights and share, and a note."""
         offer = OFFERS[recipe]
         takes = offer.data != "none"
         minutes = gr.update(minimum=offer.least_minutes, maximum=offer.most_minutes, value=offer.minutes)
         data = gr.update(visible=takes, choices=self.data_choices(), value="" if offer.data != "needed" else None)
-        starts = gr.update(visible=bool(offer.starts_from))
-        return minutes, data, gr.update(visible=takes), starts, gr.update(visible=offer.mixes), ""
+        listed = start_weights(offer.starts_from) if offer.starts_from else []
+        starts = gr.update(visible=bool(listed), choices=listed, value=listed[0] if listed else None)
+        upload = gr.update(visible=takes and not offer.boxes)
+        return minutes, data, upload, starts, gr.update(visible=offer.mixes), self.takes(recipe)
+
+    def takes(self, recipe: str) -> str:
+        """Say what a recipe learns from."""
+        offer = OFFERS[recipe]
+        return note(self.say("tr_takes_boxes" if offer.boxes else f"tr_takes_{offer.data}"))
 
     def data_choices(self) -> list[tuple[str, str]]:
         """Return the pictures that may be learnt from, the Toybox first."""
@@ -74,12 +82,16 @@ class Desk:
         path = shelf.choose(self.launcher.root, data)
         if path is None:
             return ""
-        counts = shelf.census(path)
+        key, counts = "tr_counted_boxes", {}
+        with suppress(ValueError):
+            counts = shelf.boxes(path)
+        if not counts:
+            key, counts = "tr_counted", shelf.census(path)
         if not counts:
             return note(self.say("tr_table_chosen"))
         named = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:MOST_CLASSES_NAMED])
         named += ", …" if len(counts) > MOST_CLASSES_NAMED else ""
-        return note(self.say("tr_counted", classes=len(counts), pictures=sum(counts.values()), each=named))
+        return note(self.say(key, classes=len(counts), pictures=sum(counts.values()), each=named))
 
     def upload(self, path: str | None) -> tuple[Any, str]:
         """Keep a zip, choose it, and say what is in it."""
@@ -101,7 +113,7 @@ class Desk:
             share=share if offer and offer.mixes else 1.0,
         )
         if path is not None:
-            shelf.census(path)
+            (shelf.boxes if offer and offer.boxes else shelf.census)(path)
         return self.watch(self.launcher.start(order), None)
 
     def stop(self, name: str | None) -> tuple[Any, ...]:
@@ -169,6 +181,6 @@ class Desk:
         return find_run(self.launcher.root, name).name
 
 
-def start_weights() -> list[str]:
-    """Return the CLIPs on this disk that a fine-tuning may begin with."""
-    return [name for name in registry.weights_names(START) if registry.weights_card(START, name).available]
+def start_weights(system: str = START) -> list[str]:
+    """Return a system's weights on this disk that a training may begin with."""
+    return [name for name in registry.weights_names(system) if registry.weights_card(system, name).available]

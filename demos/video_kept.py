@@ -1,10 +1,10 @@
-"""What the video tab keeps for one visitor: the clips that were added, and what a search found."""
+"""What the video tab keeps for one visitor: the clips that were added, what a search found, whole clips looked at."""
 
 import queue
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from demos.shell import load
 SYSTEM, CLIPS_SYSTEM = "moments", "clip4clip"
 KINDS = ("frames", "windows", "patches")  # core.video_retrieval.index's; a test compares
 MOST_CLIPS = 200
+MOST_SHOWN, MOST_OF_ONE = 12, 3  # moments in the gallery, and of one video where there are several
 TOY_CLIPS, TOY_SEED = 8, 700
 TOY_PIXELS, TOY_FRAMES = 160, 16
 CLIP_FRAMES, LONGEST_SIDE = 12, 256
+LOOKED_AT = f"{CLIP_FRAMES} uniform, at most {LONGEST_SIDE} pixels"
 WAIT_SECONDS = 0.3
 STEP_SECONDS = 0.5  # between the frames that are looked at
 
@@ -43,9 +45,27 @@ class Found:
     cut: float
 
     def rows(self) -> list[tuple[Any, Any]]:
-        """Return (video, moment) in the order of the gallery: the best first, whichever video it is in."""
-        pairs = [(video, moment) for video in self.moments.videos for moment in video.moments]
-        return sorted(pairs, key=lambda pair: -pair[1].score)
+        """Return (video, moment), video by video, the best first and of each the best first."""
+        return [(video, moment) for video in self.moments.videos for moment in video.moments]
+
+    def shown(self) -> list[tuple[Any, Any]]:
+        """Return what the gallery has room for: where there are several videos, a few moments of each."""
+        most = MOST_OF_ONE if len(self.moments.videos) > 1 else MOST_SHOWN
+        return [(video, moment) for video in self.moments.videos for moment in video.moments[:most]][:MOST_SHOWN]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen:
+    """Whole clips that CLIP4Clip has looked at, by path: other sentences, heads and orders need no second look."""
+
+    weights: str
+    features: dict[str, np.ndarray]
+    middles: dict[str, np.ndarray]  # the frame half way, (H, W, 3) uint8
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the files, in order."""
+        return [Path(path).name for path in self.features]
 
 
 def toy_clips() -> tuple[list[str], dict[str, str]]:
@@ -61,6 +81,12 @@ def toy_clips() -> tuple[list[str], dict[str, str]]:
         paths.append(str(path))
         truth[path.name] = sentence
     return paths, truth
+
+
+def without_removed(library: Library, files: Sequence[str]) -> Library:
+    """Return the library without the uploads that are not among the files any more; Toybox clips stay."""
+    held = tuple(path for path in library.paths if path in files or Path(path).name in library.truth)
+    return library if held == library.paths else replace(library, paths=held, keys=())
 
 
 def add(library: Library, paths: Sequence[str], truth: dict[str, str], weights: str, patches: bool) -> Iterator[Any]:
@@ -126,17 +152,27 @@ def frame_at(path: str, seconds: float) -> np.ndarray:
     return frames_at(path, {max(0, index)})[max(0, index)].picture
 
 
-def films(paths: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return a few frames of each clip, by file name; clips that cannot be read are left out."""
-    from core.media_video import read_film
-
-    found = {}
+def look(paths: Sequence[str], seen: Seen | None, weights: str) -> Seen:
+    """Look at the clips that were not seen yet, one after the other; those that cannot be read are left out."""
+    model, features, middles = load(CLIPS_SYSTEM, weights), {}, {}
+    known = seen if seen is not None and seen.weights == weights else None
     for path in paths:
+        if known and path in known.features:
+            features[path], middles[path] = known.features[path], known.middles[path]
+            continue
         try:
-            film = read_film(path, frames=CLIP_FRAMES, longest_side=LONGEST_SIDE)
+            frames = frames_of(path)
         except ValueError:
             continue
-        found[Path(path).name] = film.frames
-    if not found:
+        features[path] = model.encode_file(path, lambda frames=frames: frames, looked_at=LOOKED_AT)
+        middles[path] = frames[len(frames) // 2].copy()
+    if not features:
         raise ValueError("There are no clips yet: upload some, or take the Toybox ones.")
-    return found
+    return Seen(weights=weights, features=features, middles=middles)
+
+
+def frames_of(path: str) -> np.ndarray:
+    """Return the few frames of a clip that CLIP4Clip looks at; ValueError where it cannot be read."""
+    from core.media_video import read_film
+
+    return read_film(path, frames=CLIP_FRAMES, longest_side=LONGEST_SIDE).frames

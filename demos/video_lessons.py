@@ -9,15 +9,15 @@ import numpy as np
 
 from demos.shell import MODEL, QUIET, Stopwatch, guarded, load, model_picker
 from demos.text import say, t
-from demos.video_kept import CLIPS_SYSTEM, Found, Library, films
+from demos.video_kept import CLIPS_SYSTEM, Found, Library, Seen, frames_of, look
 from demos.video_show import heads_table, ranked, strip
 
 SENTENCE = "a red ball rising"
 HEADS = ("seqTransf", "meanP", "seqLSTM", "tightTransf")  # a test compares them with the model's
 
 
-def build(library: gr.State, found: gr.State, language: gr.State) -> None:
-    """Add a tab for each lesson."""
+def build(library: gr.State, found: gr.State, seen: gr.State, language: gr.State) -> None:
+    """Add a tab for each lesson; `seen` is made outside, because beside tabs nothing else may stand among them."""
     with gr.Tab(t("vid_clips"), id="vid-clips"):
         gr.Markdown(t("vid_clips_note"))
         with gr.Row():
@@ -32,12 +32,12 @@ def build(library: gr.State, found: gr.State, language: gr.State) -> None:
         )
         cost = gr.HTML(padding=False, elem_id="vid-clips-cost")
         weights = model_picker(CLIPS_SYSTEM, language)
-    asked = [library, sentence, head, backwards, weights, language]
+    asked = [library, seen, sentence, head, backwards, weights, language]
     gr.on(
         [run.click, sentence.submit, backwards.input, head.input],
         guarded(rank_clips),
         asked,
-        [clips, said, cost],
+        [seen, clips, said, cost],
         **QUIET,
         **MODEL,
     )
@@ -45,12 +45,14 @@ def build(library: gr.State, found: gr.State, language: gr.State) -> None:
         gr.Markdown(t("vid_heads_note"))
         button = gr.Button(t("vid_show"), variant="primary", elem_id="vid-heads-button")
         table = gr.HTML(padding=False, elem_id="vid-heads-table")
-        button.click(guarded(compare_heads), [library, sentence, weights, language], table, **QUIET, **MODEL)
+        asked = [library, seen, sentence, weights, language]
+        button.click(guarded(compare_heads), asked, [seen, table], **QUIET, **MODEL)
     with gr.Tab(t("vid_strip"), id="vid-strip"):
         gr.Markdown(t("vid_strip_note"))
         button = gr.Button(t("vid_show"), variant="primary", elem_id="vid-strip-button")
         picture = gr.Image(show_label=False, interactive=False, buttons=[], format="png", elem_id="vid-strip-picture")
-        button.click(guarded(best_strip), [library, sentence, head, weights, language], picture, **QUIET, **MODEL)
+        asked = [library, seen, sentence, head, weights, language]
+        button.click(guarded(best_strip), asked, [seen, picture], **QUIET, **MODEL)
     with gr.Tab(t("vid_output"), id="vid-output"):
         gr.Markdown(t("vid_output_note"))
         button = gr.Button(t("vid_write"), variant="primary", elem_id="vid-write")
@@ -63,31 +65,41 @@ def build(library: gr.State, found: gr.State, language: gr.State) -> None:
 
 
 def rank_clips(
-    library: Library | None, sentence: str, head: str, backwards: bool, weights: str, language: str
-) -> tuple[Any, str, str]:
-    """Return the clips ranked for a sentence, whether playing them backwards changes anything, and the cost."""
-    model, watch, seen, features = _looked(library, weights)
+    library: Library | None,
+    seen: Seen | None,
+    sentence: str,
+    head: str,
+    backwards: bool,
+    weights: str,
+    language: str,
+) -> tuple[Seen, Any, str, str]:
+    """Return what was seen, the clips ranked for a sentence, whether backwards is any different, and the cost."""
+    model, watch, seen, features = _looked(library, seen, weights)
     chosen = head if head in model.heads else model.default_head
     turned = [each[::-1] for each in features]
     forwards, reverse = (model.scores(each, [sentence.strip()], chosen)[0] for each in (features, turned))
     pictures = ranked(reverse if backwards else forwards, seen, library.truth if library and not backwards else {})
     blind = say(language, "vid_same") if np.array_equal(forwards, reverse) else ""
-    return pictures, blind, watch.badge(model, language)
+    return seen, pictures, blind, watch.badge(model, language)
 
 
-def compare_heads(library: Library | None, sentence: str, weights: str, language: str) -> str:
-    """Return every head's best clip, forwards and backwards, as a table."""
-    model, _, seen, features = _looked(library, weights)
-    return heads_table(model, features, list(seen), sentence.strip(), language)
+def compare_heads(
+    library: Library | None, seen: Seen | None, sentence: str, weights: str, language: str
+) -> tuple[Seen, str]:
+    """Return what was seen, and every head's best clip, forwards and backwards, as a table."""
+    model, _, seen, features = _looked(library, seen, weights)
+    return seen, heads_table(model, features, seen.names, sentence.strip(), language)
 
 
-def best_strip(library: Library | None, sentence: str, head: str, weights: str, language: str) -> np.ndarray:
-    """Return the frames of the clip that fits a sentence best, each with its own score."""
-    model, _, seen, features = _looked(library, weights)
+def best_strip(
+    library: Library | None, seen: Seen | None, sentence: str, head: str, weights: str, language: str
+) -> tuple[Seen, np.ndarray]:
+    """Return what was seen, and the frames of the clip that fits a sentence best, each with its own score."""
+    model, _, seen, features = _looked(library, seen, weights)
     chosen = head if head in model.heads else model.default_head
     best = int(model.scores(features, [sentence.strip()], chosen)[0].argmax())
-    frames = list(seen.values())[best]
-    return strip(frames, model.film_strip(features[best], [sentence.strip()])[:, 0])
+    frames = frames_of(list(seen.features)[best])
+    return seen, strip(frames, model.film_strip(features[best], [sentence.strip()])[:, 0])
 
 
 def write_files(found: Found | None, language: str) -> list[str]:
@@ -128,9 +140,9 @@ def as_python(found: Found | None) -> str:
 
 
 def _looked(
-    library: Library | None, weights: str
-) -> tuple[Any, Stopwatch, dict[str, np.ndarray], tuple[np.ndarray, ...]]:
-    """Return the model, a running watch, the frames of each clip and their features."""
+    library: Library | None, seen: Seen | None, weights: str
+) -> tuple[Any, Stopwatch, Seen, tuple[np.ndarray, ...]]:
+    """Return the model, a running watch, the clips as they were seen, and their features."""
     model, watch = load(CLIPS_SYSTEM, weights), Stopwatch.start()
-    seen = films(library.paths if library else ())
-    return model, watch, seen, model.encode(list(seen.values()))
+    seen = look(library.paths if library else (), seen, weights)
+    return model, watch, seen, tuple(seen.features.values())

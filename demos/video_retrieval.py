@@ -9,7 +9,7 @@ from core import media
 from demos import video_lessons as lessons
 from demos.shell import MODEL, QUIET, Built, Stopwatch, badge, guarded, load, model_picker, note, picture_input
 from demos.text import say, t
-from demos.video_kept import KINDS, SYSTEM, Found, Library, add, search, toy_clips
+from demos.video_kept import KINDS, SYSTEM, Found, Library, add, search, toy_clips, without_removed
 from demos.video_show import curve, gallery, said
 
 ID = "videos"
@@ -20,7 +20,7 @@ ENDINGS = [".mp4", ".webm", ".mov", ".avi", ".gif", ".mkv", ".m4v"]
 
 def build(language: gr.State) -> Built:
     """Lay the tab out and connect it."""
-    library, found, row = gr.State(None), gr.State(None), gr.State(0)
+    library, found, seen, row = gr.State(None), gr.State(None), gr.State(None), gr.State(0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             asked = _inputs(language)
@@ -30,7 +30,7 @@ def build(language: gr.State) -> Built:
         ):
             with gr.Tab(t("answer"), id="vid-answer"):
                 shown = _answer_outputs()
-            lessons.build(library, found, language)
+            lessons.build(library, found, seen, language)
     outputs = [library, found, *(shown[name] for name in ("gallery", "said", "cost"))]
     names = ("files", "query", "picture", "weight", "kind", "cut", "weights")
     searching = {
@@ -54,7 +54,7 @@ def build(language: gr.State) -> Built:
     )
     again = [library, found, asked["query"], asked["picture"], asked["weight"], asked["kind"], asked["cut"], language]
     gr.on([asked["cut"].release, asked["kind"].input], guarded(answer_again), again, outputs[1:], **QUIET, **MODEL)
-    shown["gallery"].select(_chosen, None, row, **QUIET)
+    shown["gallery"].select(_chosen, None, row, **QUIET).then(seek, [found, row], shown["player"], **QUIET)
     gr.on(
         [found.change, row.change], guarded(play), [found, row, language], [shown["player"], shown["curve"]], **QUIET
     ).then(seek, [found, row], shown["player"], **QUIET)
@@ -83,9 +83,12 @@ def answer(
     weights: str,
     language: str,
 ) -> Iterator[tuple[Any, ...]]:
-    """Add what is new, telling how far it is, then search; yields library, what was found, gallery, words and cost."""
-    known = library or Library()
+    """Add what is new, telling how far it is, then search; yields library, what was found, gallery, words and cost.
+
+    A file that was taken out of the list of uploads is not searched any more.
+    """
     watch, failed = Stopwatch.start(), ()
+    known = without_removed(library or Library(), files or ())
     new = [path for path in files or () if path not in known.paths]
     if new or not known.keys or known.weights != weights or kind == "patches":
         for step in add(known, new, {}, weights, kind == "patches"):
@@ -122,19 +125,19 @@ def answer_again(
 
 def play(found: Found | None, row: int, language: str) -> tuple[Any, Any]:
     """Return the clip of a moment for the player, and its score over time."""
-    if found is None or not found.rows():
+    if found is None or not found.shown():
         return gr.skip(), gr.skip()
-    row = min(row, len(found.rows()) - 1)
-    return gr.update(value=found.rows()[row][0].path, visible=True), gr.update(
+    row = min(row, len(found.shown()) - 1)
+    return gr.update(value=found.shown()[row][0].path, visible=True), gr.update(
         value=curve(found, row, language), visible=True
     )
 
 
 def seek(found: Found | None, row: int) -> Any:
     """Return where the player is to stand; together with a new clip Gradio would ignore it."""
-    if found is None or not found.rows():
+    if found is None or not found.shown():
         return gr.skip()
-    return gr.update(playback_position=found.rows()[min(row, len(found.rows()) - 1)][1].start_seconds)
+    return gr.update(playback_position=found.shown()[min(row, len(found.shown()) - 1)][1].start_seconds)
 
 
 def _progress(step: Any, language: str) -> str:

@@ -10,23 +10,23 @@ from core.viz import charts
 from core.viz.film import boxed, curve_figure, film_strip
 from demos.shell import note
 from demos.text import say
-from demos.video_kept import Found, Library, frame_at
+from demos.video_kept import Found, Library, Seen, frame_at
 
-MOST_SHOWN = 12
+LONGEST_NAME = 18  # letters under a picture
 DOUBT = 2.0  # spreads above a typical second, below which nothing stands out
 STRIP_HEIGHT = 84
 
 
 def gallery(found: Found) -> list[tuple[np.ndarray, str]]:
-    """Return the frame at each moment's peak, with a box where a patch answered, its cosine and its seconds."""
+    """Return the frame at each moment's peak, with a box where a patch answered; its clip, cosine and seconds."""
     shown = []
-    for video, moment in found.rows()[:MOST_SHOWN]:
+    for video, moment in found.shown():
         picture = frame_at(video.path, moment.peak_seconds)
         height, width = video.size_hw
         if moment.box_xyxy != (0.0, 0.0, float(width), float(height)):
             picture = boxed(picture, moment.box_xyxy)
         span = f"{moment.start_seconds:.1f}-{moment.end_seconds:.1f} s"
-        shown.append((picture, f"{moment.score:+.2f} · {span}"))
+        shown.append((picture, f"{_short(video.name)} · {moment.score:+.2f} · {span}"))
     return shown
 
 
@@ -45,7 +45,7 @@ def said(found: Found, library: Library, language: str) -> str:
 
 def curve(found: Found, row: int, language: str) -> Any:
     """Return the score over time of the clip that a moment of the gallery is in."""
-    video, _ = found.rows()[row]
+    video, _ = found.shown()[row]
     spans = [(moment.start_seconds, moment.end_seconds) for moment in video.moments]
     return curve_figure(
         video.curve_seconds,
@@ -57,14 +57,11 @@ def curve(found: Found, row: int, language: str) -> Any:
     )
 
 
-def ranked(scores: np.ndarray, films: dict[str, np.ndarray], truth: dict[str, str]) -> list[tuple[np.ndarray, str]]:
+def ranked(scores: np.ndarray, seen: Seen, truth: dict[str, str]) -> list[tuple[np.ndarray, str]]:
     """Return each clip's middle frame with its score, the best first; the truth of Toybox clips beside it."""
-    names = list(films)
+    pictures, names = list(seen.middles.values()), seen.names
     order = np.argsort(-scores, kind="stable")
-    return [
-        (films[names[i]][len(films[names[i]]) // 2], f"{scores[i]:+.2f} · {truth.get(names[i], names[i])}")
-        for i in order
-    ]
+    return [(pictures[i], f"{scores[i]:+.2f} · {truth.get(names[i], names[i])}") for i in order]
 
 
 def heads_table(model: Any, features: tuple[Any, ...], names: list[str], sentence: str, language: str) -> str:
@@ -85,6 +82,7 @@ def strip(frames: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return film_strip(film, scores.astype(np.float32), height=STRIP_HEIGHT)
 
 
-def name_of(path: str) -> str:
-    """Return the name of a file without its folders."""
-    return Path(path).name
+def _short(name: str) -> str:
+    """Return a file's name without its ending, cut to what fits under a picture."""
+    stem = Path(name).stem
+    return stem if len(stem) <= LONGEST_NAME else f"{stem[: LONGEST_NAME - 1]}…"

@@ -58,7 +58,8 @@ ARROWS: dict[str, set[str]] = {
     "core.viz": set(),
     "core.metrics": set(),
     "core.media": set(),
-    "core.media3d": set(),
+    "core.media3d": {"core.media_ply"},
+    "core.media_ply": set(),
     "core.media_video": set(),
     "core.world": set(),
     "core.train": {
@@ -80,6 +81,7 @@ WITHOUT_TORCH = {
     "core.metrics",
     "core.media",
     "core.media3d",
+    "core.media_ply",
     "core.world",
 }
 

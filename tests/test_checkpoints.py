@@ -330,3 +330,17 @@ def test_a_finished_run_is_listed_and_a_broken_one_is_not(tmp_path, monkeypatch)
     assert [name for name in checkpoints.names("clip") if name.startswith("run/")] == ["run/mine"]
     assert checkpoints.resolve("clip", "run/mine").path == (tmp_path / "mine" / "a.safetensors").resolve()
     assert "run/mine" not in checkpoints.names("clip4clip")
+    assert checkpoints.resolve("clip", "run/mine").small
+
+
+def test_a_run_says_what_its_weights_are_good_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIP_FAMILY_RUNS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.safetensors").write_bytes(b"x")
+    status = {"state": "finished", "system": "glip", "weights": "a.safetensors", "recipe": "glip-prompt", "use": "cats"}
+    (tmp_path / "mine" / "status.json").write_text(json.dumps(status))
+    assert checkpoints.resolve("glip", "run/mine").note == "trained here by glip-prompt: cats"
+
+
+def test_embedded_files_are_small_and_those_that_are_not_here_are_not():
+    assert all(weights.small == weights.embedded for weights in checkpoints.WEIGHTS)

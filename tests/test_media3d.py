@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from core import media3d
-from core.media3d import farthest_points, read_cloud, read_whole_cloud, surface_points, write_ply
+from core.media3d import ROW, farthest_points, outermost, read_cloud, read_whole_cloud, surface_points, write_ply
 
 CORNERS = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 4)], float)  # of a tall box, z up
 TEXT = "\n".join("{} {} {}".format(*corner) for corner in CORNERS)
@@ -109,6 +109,52 @@ def test_the_farthest_points_are_kept():
     assert farthest_points(line, 9, np.random.default_rng(0)) is line
 
 
+def test_every_point_is_near_a_kept_one():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (4000, 3)) * (1, 1, 0)
+    kept = farthest_points(points, 400, rng)
+    distances = np.linalg.norm(points[:, None] - kept, axis=2)
+    assert len(np.unique(kept, axis=0)) == 400
+    assert distances.min(1).max() < 0.1  # 400 points chosen by chance leave holes of about 0.2
+    by_chance = np.linalg.norm(points[:, None] - points[rng.choice(4000, 400, replace=False)], axis=2)
+    assert by_chance.min(1).max() > 1.4 * distances.min(1).max()
+
+
+@pytest.mark.parametrize("count", [1, ROW - 1, ROW, 3 * ROW + 5])
+def test_the_outermost_are_found_in_rows(count):
+    points = np.random.default_rng(count).normal(size=(count, 3)).astype(np.float32)
+    assert np.array_equal(outermost(points, np.minimum), points.min(0))
+    assert np.array_equal(outermost(points, np.maximum), points.max(0))
+    points[count // 2, 1] = np.nan
+    assert np.isnan(outermost(points, np.maximum)).tolist() == [False, True, False]
+
+
+def test_a_scene_of_a_thousand_parts_is_one_cloud(save):
+    scene = trimesh.Scene()
+    for i in range(1000):
+        shift = trimesh.transformations.translation_matrix((2 * (i % 40), 5 * (i // 40), 0))
+        scene.add_geometry(BOX, transform=shift)
+    cloud = read_cloud(save("a.glb", scene.export(file_type="glb")), count=500)
+    assert spans(cloud)[0] / spans(cloud)[1] == pytest.approx(79 / 122, rel=0.05)
+
+
+@pytest.mark.parametrize("lines", ["mtllib nothing.mtl", "mtllib ../../secret.mtl\nusemtl wood"])
+def test_a_mesh_whose_textures_are_missing_is_a_mesh(save, lines):
+    cloud = read_cloud(save("a.obj", f"{lines}\n{BOX.export(file_type='obj')}"), count=100)
+    assert spans(cloud) / spans(cloud)[0] == pytest.approx([1, 2, 4], rel=0.15)
+
+
+def test_huge_coordinates_keep_their_shape(save):
+    near, far = (read_cloud(save("a.npy", npy(CORNERS * scale)), up="z").points for scale in (1, 4e307))
+    assert far == pytest.approx(near, abs=1e-5)
+
+
+def test_what_lies_in_a_plane_or_on_a_line_is_a_cloud(save):
+    for flat in ((1, 1, 0), (0, 1, 0)):
+        points = np.random.default_rng(0).normal(size=(300, 3)) * flat
+        assert ((spans(read_cloud(save("a.npy", npy(points)), count=50)) > 0) == flat).all()
+
+
 def test_a_surface_is_sampled_by_its_area():
     small = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     triangles = np.stack([small, 3 * small + 100])
@@ -139,6 +185,9 @@ SENTENCE = "wanted numbers for x, y and z in every line"
         ("a.xyz", "1 2 3\n1 2\n", SENTENCE),
         ("a.xyz", "1 2 3\n1 2 c\n", SENTENCE),
         ("a.xyz", "1 2 3\nnan 2 3\n", "not numbers"),
+        ("a.xyz", "1 2 3\n-inf 2 3\n", "not numbers"),
+        ("a.xyz", "1 2 3\n", "one place"),
+        ("a.xyz", "1 2\n3 4\n", SENTENCE),
         ("a.xyz", "1 2 3\n1 2 3\n", "one place"),
         ("a.npy", npy(np.zeros((4, 2))), "not a table of points"),
         ("a.npy", npy(np.zeros((0, 3))), "no points"),

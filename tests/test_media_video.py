@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from core import media_video
-from core.media_video import VideoLimits
+from core.media_video import VideoLimits, packets
+from core.media_video.packets import Times
 from core.results import Film
 
 GREYS = 9  # one more for each frame, so that a frame tells its number
@@ -162,6 +163,19 @@ def test_a_film_plays_backwards_shuffled_and_frozen_at_the_same_times():
         media_video.reorder(3, "sideways")
 
 
+def test_a_file_of_no_duration_is_a_film_of_its_frame(tmp_path):
+    path = write(tmp_path / "still.mp4", count=1)
+    data = bytearray(path.read_bytes())
+    for box, place in ((b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20), (b"stts", 16)):  # durations, after the box's name
+        start = data.index(box) + place
+        data[start : start + 4] = bytes(4)
+    path.write_bytes(data)
+    assert media_video.video_facts(path).seconds is None
+    assert len(media_video.read_film(path, frames=4).frames) == 1
+    ((start, end, _),) = media_video.frame_spans(path, 1.0)
+    assert 0 == start < end
+
+
 def test_a_wrong_extension_does_not_matter(tmp_path):
     write(tmp_path / "clip.webm", "libvpx-vp9", count=2).rename(tmp_path / "clip.mp4")
     assert len(media_video.frame_seconds(tmp_path / "clip.mp4")) == 2
@@ -301,3 +315,66 @@ def test_frames_that_are_passed_over_change_nothing_in_those_that_are_kept(tmp_p
     assert all((frame.picture == every[frame.index].picture).all() for frame in kept)
     assert all(frame.seconds == every[frame.index].seconds for frame in kept)
     assert media_video.frame_seconds(path) == media_video.frame_seconds(path, decode=True)
+
+
+GROUPS = [
+    ("a.mp4", "libx264", {}),
+    ("a.mkv", "libx264", {"x264-params": "open-gop=1:bframes=3"}),
+    ("a.ts", "libx264", {}),
+    ("a.mp4", "libx264", {"x264-params": "intra-refresh=1:bframes=0"}),
+    ("a.mp4", "libx265", {"x265-params": "log-level=none:open-gop=0"}),
+    ("a.mp4", "libx265", {"x265-params": "log-level=none:open-gop=1"}),
+    ("a.webm", "libvpx-vp9", {}),
+    ("a.webm", "libvpx", {}),
+    ("a.mp4", "libsvtav1", {}),
+    ("a.mp4", "mpeg4", {"bf": "2"}),
+    ("a.mpg", "mpeg2video", {"bf": "2"}),
+    ("a.mov", "mjpeg", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "options"), GROUPS)
+@pytest.mark.parametrize("step_seconds", [0.17, 1.3])
+def test_frames_are_the_same_whatever_was_not_decoded_between_key_frames(tmp_path, name, codec, options, step_seconds):
+    path = moving(tmp_path / name, codec, options)
+    every = {frame.index: frame for frame in media_video.iter_frames(path)}
+    kept = list(media_video.iter_frames(path, step_seconds=step_seconds))
+    places = media_video.grid_indices([frame.seconds for frame in every.values()], step_seconds).tolist()
+    assert [frame.index for frame in kept] == places
+    assert all((frame.picture == every[frame.index].picture).all() for frame in kept)
+    one = media_video.frames_at(path, {38})
+    assert (one[38].picture == every[38].picture).all()
+    *_, (start, end, _) = media_video.frame_spans(path, step_seconds)
+    assert start == kept[-1].seconds
+    assert end == pytest.approx(every[59].seconds + 1 / 25, abs=0.002)
+
+
+def moving(path: Path, codec: str, options: dict[str, str]) -> Path:
+    """Write 60 frames of noise that drifts, a key frame at least every 12."""
+    noise = np.random.default_rng(0).integers(0, 256, (80, 200, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.gop_size = 12
+        for number in range(60):
+            picture = np.ascontiguousarray(noise[number // 8 : number // 8 + 64, number : number + 96])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_what_lies_behind_the_last_wanted_frame_before_a_key_frame_is_not_decoded(tmp_path, monkeypatch):
+    path, passed = moving(tmp_path / "a.mp4", "libx264", {}), []
+    wanting = packets.Times.wanting
+    monkeypatch.setattr(packets.Times, "wanting", lambda *given: passed.append(wanting(*given)) or passed[-1])
+    assert [frame.index for frame in media_video.iter_frames(path, step_seconds=0.96)] == [0, 24, 48]
+    assert len(passed[0].passed) == 57  # each is a key frame
+
+
+def test_open_groups_and_files_whose_key_frames_forget_nothing_lose_the_end_alone():
+    open_group = Times(pts=[0, 1, 2, 3, 4], seconds=[], order=[0, 1, 3, 2, 4], entries=[0, 2])
+    assert open_group.wanting([0, 2]).passed == {4}
+    closed = Times(pts=[0, 1, 2, 3, 4], seconds=[], order=[0, 1, 2, 3, 4], entries=[0, 2])
+    assert closed.wanting([0, 2]).passed == {1, 3, 4}
+    unknown = Times(pts=[0, 1, 2, 3, 4], seconds=[], order=[0, 1, 2, 3, 4])
+    assert unknown.wanting([0, 2]).passed == {3, 4}

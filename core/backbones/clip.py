@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from core.backbones.clip_model import encode_image, encode_text, from_tensors, load_tensors, unseen_words
+from core.backbones.learnt_classes import LearntClasses, taken_out
 from core.backbones.tokenizer import clip_tokenizer, count_tokens
 from core.checkpoints import CONFIG_FILE, TOKENIZER_FILES, WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
@@ -97,6 +98,7 @@ class ClipBackbone:
         self.device = device
         self.model = model.to(device.torch_device()).requires_grad_(False)
         self.tokenize, self.preprocess, self.context_length = tokenize, preprocess, context_length
+        self.learnt: LearntClasses | None = None
         self._texts: OrderedDict[str, Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -164,7 +166,7 @@ class ClipBackbone:
 
 def open_clip_backbone(weights: Weights, device: Device, files: Mapping[str, Path]) -> ClipBackbone:
     """Open any CLIP from files on the disk; ValueError in one sentence where they are not one."""
-    tensors = read_tensors(files[WEIGHTS_FILE])
+    tensors, learnt = taken_out(read_tensors(files[WEIGHTS_FILE]))
     config = _config(weights, files)
     if "token_embedding.weight" in tensors and "visual.conv1.weight" in tensors:
         model: nn.Module = from_tensors(tensors, quick_gelu=config["model_cfg"].get("quick_gelu", False))
@@ -174,13 +176,15 @@ def open_clip_backbone(weights: Weights, device: Device, files: Mapping[str, Pat
         raise ValueError(f"{files[WEIGHTS_FILE].name} is not a CLIP in OpenAI's key layout.")
     size = model.visual.image_size
     length = getattr(model, "context_length", None) or model.text.context_length
-    return ClipBackbone(
+    backbone = ClipBackbone(
         model,
         _tokenizer(config["model_cfg"].get("text_cfg", {}), length, files),
         _preprocess(config["preprocess_cfg"], size if isinstance(size, int) else size[0]),
         device,
         length,
     )
+    backbone.learnt = learnt
+    return backbone
 
 
 def _config(weights: Weights, files: Mapping[str, Path]) -> dict[str, Any]:

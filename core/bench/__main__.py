@@ -32,6 +32,7 @@ BENCHES: dict[str, str] = {  # name: module:function
     "glip_new_words": "core.bench.glip:glip_new_words",
     "training": "core.bench.training:training",
     "adapter": "core.bench.training:adapter",
+    "heads": "core.bench.training:heads",
     "lseg_new_words": "core.bench.lseg:lseg_new_words",
 }
 

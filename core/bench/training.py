@@ -14,6 +14,7 @@ from core.bench.measure import paired, report
 STEPS = 4  # a turn
 PICTURES = 384
 BATCH = 64
+FEW_CLIPS = 60
 
 
 def training() -> dict[str, Any]:
@@ -76,6 +77,29 @@ def adapter() -> dict[str, Any]:
         run.train()
         top1 = run.folder.lines()[-1]["adapter_top1"]
     return {"ratio": 60 / run.seconds, "alternative": "one minute", "seconds": run.seconds, "adapter_top1": top1}
+
+
+def heads() -> dict[str, Any]:
+    """Train CLIP4Clip's and ActionCLIP's heads on features that are there already, against the minute each may take.
+
+    How many clips there are changes nothing but how well they learn, so a few are drawn.
+    """
+    from core.train.actionclip import ActionLesson
+    from core.train.clip4clip import Clip4ClipLesson
+    from core.train.recipes import RECIPES
+    from core.train.run import Run
+
+    taken = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, lesson, few in (
+            ("clip4clip-heads", Clip4ClipLesson, {"clips": FEW_CLIPS}),
+            ("actionclip-heads", ActionLesson, {"films": FEW_CLIPS}),
+        ):
+            recipe = dataclasses.replace(RECIPES[name], **few)
+            run = Run(lesson(recipe, Path(folder) / "cache", None), Path(folder) / name, resume=False)
+            run.train()
+            taken[f"{name} seconds"] = run.seconds
+    return {"ratio": 60 / max(taken.values()), "alternative": "one minute", **taken}
 
 
 def _seconds_of_drawing(lesson: Any) -> float:

@@ -3,6 +3,7 @@
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.commands.clip import remark
 from core.prompts import parse_labels
 
 LONGEST_SIDE = 512  # more than any image tower here looks at
+LOOKED_AT = f"uniform, at most {LONGEST_SIDE} pixels"  # with the number of frames
 MOST_LINES = 10  # printed for one sentence
 
 
@@ -24,12 +26,13 @@ def answers(arguments: argparse.Namespace, failed: list[tuple[str, str]]) -> Ite
     names, features = [], []
     for name in _files(arguments.inputs):
         try:
-            film = media_video.read_film(name, frames=model.frames, sampling="uniform", longest_side=LONGEST_SIDE)
+            media_video.video_facts(name)  # what is too long is refused before it is read
+            seen = partial(_frames, name, model.frames)
+            features.append(model.encode_file(name, seen, looked_at=f"{model.frames} {LOOKED_AT}"))
         except ValueError as error:
             failed.append((name, str(error)))
             continue
         names.append(name)
-        features += model.encode([film.frames])
     if not names:
         return
     turned = [each[::-1] for each in features]
@@ -68,6 +71,11 @@ def write(folder: Path, results: Sequence[dict[str, Any]]) -> None:
             for clip in result["clips"]:
                 rows = ((head, score, clip["backwards"][head]) for head, score in clip["scores"].items())
                 table.writerows((result["text"], clip["input"], *row) for row in rows)
+
+
+def _frames(name: str, count: int) -> np.ndarray:
+    """Return the frames of a clip that are looked at."""
+    return media_video.read_film(name, frames=count, sampling="uniform", longest_side=LONGEST_SIDE).frames
 
 
 def _files(inputs: Sequence[str]) -> Iterator[str]:

@@ -131,8 +131,8 @@ class DepthClip:
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
         self.variants = variants_of(backbone)
-        settings = TOYBOX if weights.embedded else RELEASED
-        chosen = [name for name in self.variants if name != "released" or not weights.embedded]
+        settings = TOYBOX if weights.small else RELEASED
+        chosen = [name for name in self.variants if name != "released" or not weights.small]
         self.defaults = replace(settings, variant=chosen[0]) if chosen else settings
 
     @staticmethod

@@ -76,7 +76,7 @@ class GlipSettings:
 
 
 PUBLISHED = GlipSettings()
-TOYBOX = GlipSettings(short_side=160, least=0.01, most_tokens=64, anchor_scale=3.0)  # for the embedded weights
+TOYBOX = GlipSettings(short_side=224, least=0.01, most_tokens=64, anchor_scale=3.0)  # for the embedded weights
 
 
 class Glip:
@@ -210,27 +210,27 @@ class Glip:
         return tuple(found)
 
     def prompts(self, words: Sequence[str], settings: GlipSettings | None = None) -> list[Prompt]:
-        """Return what a list is asked as: one prompt where it fits, else several; ValueError for a word too long."""
-        chosen = settings or self.defaults
-        long = next((word for word in words if self.count_tokens(word) > chosen.most_tokens), None)
-        if long is not None:
-            raise ValueError(f"The word {long[:40]!r} is longer than a whole prompt of {chosen.most_tokens} tokens.")
-        return [
-            class_prompt(
-                [words[label] for label in part.labels], separator=chosen.separator, first_label=part.labels[0]
-            )
-            for part in chunked_prompts(
-                words, self.count_tokens, most_tokens=chosen.most_tokens, most=chosen.labels_a_prompt
-            )
-        ]
+        """Return what a list is asked as: one prompt where it fits, else several; ValueError for a word too long.
+
+        Words of a tuned prompt are asked by it, where names are joined as usual.
+        """
+        chosen, tuned = settings or self.defaults, self.network.tuned
+        if tuned is not None and chosen.separator == SEPARATOR:
+            first, others = tuned.asked(words)
+            if first is not None:
+                rest = self._plain_prompts([words[place] for place in others], chosen) if others else []
+                return [first, *(replace(each, labels=tuple(others[i] for i in each.labels)) for each in rest)]
+        return self._plain_prompts(words, chosen)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, with the two special ones."""
         return len(self.tokenizer.encode(text).ids)
 
     def unseen_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """Return the words that the weights have no token for."""
-        parts = dict.fromkeys(part for word in words for part in word.split())
+        """Return the words that the weights have no token for; what a tuned prompt learnt is no such word."""
+        tuned = self.network.tuned
+        others = words if tuned is None else [words[place] for place in tuned.asked(words)[1]]
+        parts = dict.fromkeys(part for word in others for part in word.split())
         return tuple(part for part in parts if UNKNOWN in self.tokenizer.encode(part).tokens)
 
     def forget(self) -> None:
@@ -255,6 +255,19 @@ class Glip:
             while len(self._looks) > KEPT_PICTURES:
                 self._looks.popitem(last=False)
         return found
+
+    def _plain_prompts(self, words: Sequence[str], settings: GlipSettings) -> list[Prompt]:
+        long = next((word for word in words if self.count_tokens(word) > settings.most_tokens), None)
+        if long is not None:
+            raise ValueError(f"The word {long[:40]!r} is longer than a whole prompt of {settings.most_tokens} tokens.")
+        return [
+            class_prompt(
+                [words[label] for label in part.labels], separator=settings.separator, first_label=part.labels[0]
+            )
+            for part in chunked_prompts(
+                words, self.count_tokens, most_tokens=settings.most_tokens, most=settings.labels_a_prompt
+            )
+        ]
 
     def _asked(
         self, look: Looked, prompt: Prompt, settings: GlipSettings, most: int = KEPT_BOXES

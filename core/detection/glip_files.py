@@ -22,6 +22,7 @@ from core.checkpoints import BERT_WORDS, TOKENIZER_FILES, WEIGHTS_FILE, Weights,
 from core.detection.glip import PUBLISHED, TOYBOX, Glip
 from core.detection.glip_model import BODY, HEAD, PYRAMID, TEXT, VOCABULARY, GlipNetwork, glip_size_of
 from core.detection.glip_prompts import word_tokenizer
+from core.detection.glip_tuned import tuned_from
 from core.detection.relatives import GroundingDino, Owl, is_relative, open_relative
 from core.device import Device
 
@@ -48,6 +49,7 @@ def network_of(tensors: Mapping[str, Tensor]) -> GlipNetwork:
     network = GlipNetwork(size)
     if VOCABULARY in tensors:
         network.language_backbone.register_buffer("vocabulary", tensors[VOCABULARY])
+    network.language_backbone.tuned = tuned_from(tensors)
     wanted = network.state_dict()
     found = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items() if k in wanted}
     missing = next((key for key in wanted if key not in found), None)

@@ -21,6 +21,7 @@ from transformers import BertConfig, BertModel
 from core.backbones.swin import SWIN_T, Swin, SwinSize, swin_size_of
 from core.detection.glip_dyhead import DyConv
 from core.detection.glip_fusion import LARGEST, BertLayer, Fusion
+from core.detection.glip_tuned import TunedPrompt
 
 PRIOR = 0.01  # Focal loss (Lin et al. 2017, Sec. 3.3): every score begins here
 CLASSES = 80  # of a layer that every published file has and nobody reads
@@ -112,10 +113,12 @@ class TextEncoder(nn.Module):
             attention_probs_dropout_prob=0.0,
         )
         self.body = nn.ModuleDict({"model": BertModel(config, add_pooling_layer=False)})
+        self.tuned: TunedPrompt | None = None
 
     def forward(self, ids: Int[Tensor, "B T"], mask: Int[Tensor, "B T"]) -> Float[Tensor, "B T L"]:
-        """Return the last states, not masked."""
-        return self.body["model"](input_ids=ids, attention_mask=mask).last_hidden_state
+        """Return the last states, not masked; those of a tuned prompt with what they gained."""
+        hidden = self.body["model"](input_ids=ids, attention_mask=mask).last_hidden_state
+        return hidden if self.tuned is None else self.tuned(hidden, ids)
 
 
 class Head(nn.Module):
@@ -206,6 +209,11 @@ class GlipNetwork(nn.Module):
         """The words that travel with the weights, if any do."""
         stored = getattr(self.language_backbone, "vocabulary", None)
         return None if stored is None else decoded_words(stored)
+
+    @property
+    def tuned(self) -> TunedPrompt | None:
+        """The class prompt that was tuned, if one was."""
+        return self.language_backbone.tuned
 
     def pyramid(self, inputs: Float[Tensor, "B 3 _ _"]) -> Levels:
         """Return a picture's levels, which know no words yet."""

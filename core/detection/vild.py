@@ -164,7 +164,7 @@ class Vild:
         self.device_name, self.device_reason = device.name, device.reason
         self.path_title = PATHS[path]
         self.heads = HEADS if path == "vild" else ("crops",)
-        self.squares = path == "vild" or weights.embedded
+        self.squares = path == "vild" or weights.small
         self._seen: OrderedDict[tuple, _Seen] = OrderedDict()
         self._crops: OrderedDict[tuple, Tensor] = OrderedDict()
         self._lock = threading.Lock()

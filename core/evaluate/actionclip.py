@@ -33,6 +33,10 @@ LESSON_SCALE = 20.0
 LESSON_LAYERS = 1
 FRAME_SIZE = 64
 TEMPLATES = TEMPLATE_SETS["16 templates"]
+LOSS_NOTE = (
+    "Here a batch holds several clips of each of 12 actions. With Kinetics' 400 classes it hardly holds two of one, "
+    "and the loss does not matter: 77.6 per cent by KL, 77.5 by cross entropy (mmaction2, projects/actionclip)."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +182,7 @@ def _losses(model: ActionClip, drawn: Drawn, seed: int) -> dict[str, Any]:
                 found = (videos @ texts.mean(0).T).argmax(1).numpy()
             row |= {f"{name}_top1": float((found == drawn.truth).mean()), f"{name}_push_apart": push}
         by_count[str(count)] = row
-    return {"loss_by_clips_of_a_class": by_count}
+    return {"loss_by_clips_of_a_class": by_count, "loss_note": LOSS_NOTE}
 
 
 def _taught(learnt: Drawn, texts: Float[torch.Tensor, "M A D"], count: int, name: str) -> tuple[Transf, float]:

@@ -12,7 +12,7 @@ Legend: H height, W width.
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from core.media_video.packets import Times, is_entry
 from core.media_video.sampling import SLACK, grid_indices
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def frame_spans(
     """Yield every kept frame's picture with the second it begins to stand for and the one at which the next begins."""
     held: tuple[float, np.ndarray] | None = None
     due, last, step = 0.0, 0.0, float(1 / GUESSED_RATE)
-    for _, seconds, frame, aspect in _decoded(Path(path), limits, _on_grid(Path(path), step_seconds, limits)):
+    wanted = _on_grid(Path(path), step_seconds, limits)
+    for _, seconds, frame, aspect in _decoded(Path(path), limits, wanted):
         step, last = (seconds - last) or step, seconds
         if seconds >= due - SLACK:
             if held is not None:
@@ -105,7 +107,7 @@ def frame_spans(
             held = seconds, _picture(frame, aspect)
             due = _next_due(seconds, step_seconds)
     if held is not None:
-        yield held[0], last + step, held[1]
+        yield held[0], last + step if wanted is None or len(wanted.pts) < 2 else wanted.end_seconds, held[1]
 
 
 def frame_seconds(path: str | Path, limits: VideoLimits = LIMITS, *, decode: bool = False) -> list[float]:
@@ -118,9 +120,7 @@ def frames_at(path: str | Path, indices: set[int], limits: VideoLimits = LIMITS)
     """Return the frames at these places, decoding no further than the last of them; a lost one is missing."""
     found: dict[int, Frame] = {}
     told = _packet_times(Path(path), limits)
-    wanted = (
-        None if told is None else replace(told, wanted=frozenset(told.pts[i] for i in indices if i < len(told.pts)))
-    )
+    wanted = None if told is None else told.wanting(sorted(indices))
     for index, seconds, frame, aspect in _decoded(Path(path), limits, wanted, whole=False):
         if index in indices:
             found[index] = Frame(index=index, seconds=seconds, picture=_picture(frame, aspect))
@@ -175,56 +175,48 @@ def _check_header(path: Path, container: "InputContainer", stream: "VideoStream"
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Times:
-    """When every frame is shown, as the packets say, in order of time; and which are wanted."""
-
-    pts: list[int]
-    seconds: list[float]
-    wanted: frozenset[int] = frozenset()
-
-
-def _packet_times(path: Path, limits: VideoLimits) -> _Times | None:
+def _packet_times(path: Path, limits: VideoLimits) -> Times | None:
     """Return the times of all frames without decoding one, or None where packets lack a time or share it."""
     import av
 
     with _opened(path, limits) as (container, stream):
-        start, unit, pts = Fraction(container.start_time or 0, av.time_base), stream.time_base, []
+        start, unit = Fraction(container.start_time or 0, av.time_base), stream.time_base
+        order, keys, entries = [], 0, []
         try:
             for packet in container.demux(stream):
                 if packet.size and not packet.is_discard:
-                    pts.append(packet.pts)
+                    keys += packet.is_keyframe
+                    if is_entry(packet, stream.codec_context):
+                        entries.append(len(order))
+                    order.append(packet.pts)
         except av.error.FFmpegError:
             return None  # where it breaks is found, and told, by decoding
-        if unit is None or None in pts or len(set(pts)) < len(pts) or not pts:
+        if unit is None or None in order or len(set(order)) < len(order) or not order:
             return None
-        pts.sort()
+        pts = sorted(order)
         seconds = [max(0.0, float(each * unit - start)) for each in pts]
         if seconds[-1] > limits.longest_seconds:
             raise ValueError(_too_long(path, seconds[-1], limits))
         if _ended_early(stream, len(pts), seconds[-1]):
             raise ValueError(_cut_off(path, seconds[-1]))
-        return _Times(pts=pts, seconds=seconds)
+        return Times(pts=pts, seconds=seconds, order=order, entries=entries if len(entries) == keys else [])
 
 
-def _on_grid(path: Path, step_seconds: float, limits: VideoLimits) -> _Times | None:
+def _on_grid(path: Path, step_seconds: float, limits: VideoLimits) -> Times | None:
     """Return the times with the frames wanted that come first at or after each multiple of a step."""
     if not step_seconds > 0:
         raise ValueError(f"wanted a step above 0 seconds, got {step_seconds}")
     told = _packet_times(path, limits)
-    if told is None:
-        return None
-    places = grid_indices(told.seconds, step_seconds).tolist()
-    return replace(told, wanted=frozenset(told.pts[place] for place in places))
+    return None if told is None else told.wanting(grid_indices(told.seconds, step_seconds).tolist())
 
 
 def _decoded(
-    path: Path, limits: VideoLimits, times: _Times | None = None, *, whole: bool = True
+    path: Path, limits: VideoLimits, times: Times | None = None, *, whole: bool = True
 ) -> "Iterator[tuple[int, float, VideoFrame, float]]":
     """Yield place, second, frame and pixel width over height; ValueError where the file breaks or ends early.
 
     With `times` the frames that are not wanted and that no other frame is predicted from are left out: those that come
-    are the same to the bit, for little more than half of the work.
+    are the same to the bit, for a part of the work.
     """
     import av
 
@@ -235,6 +227,8 @@ def _decoded(
         try:
             for packet in container.demux(stream):
                 packets += bool(packet.size)
+                if times is not None and packet.size and packet.pts in times.passed:
+                    continue
                 if times is not None:
                     needed = packet.pts is None or packet.pts in times.wanted
                     stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"

@@ -152,7 +152,7 @@ def nearness(turned: Float[Tensor, "B V N 3"], resolution: int, dot_pixels: int 
     """Return the nearest point of each pixel, bright, the farthest of the view dim; 0 where there is none."""
     places, inside = _dots(turned, resolution, dot_pixels)
     values = torch.where(inside, _brightness(turned[..., 2][..., None, :], inside, (-2, -1)), 0.0)
-    drawn = _empty(turned, resolution).scatter_reduce(-1, places, values.flatten(2), "amax")
+    drawn = _empty(turned, resolution).scatter_reduce_(-1, places, values.flatten(2), "amax")
     return drawn.unflatten(-1, (resolution, resolution))
 
 

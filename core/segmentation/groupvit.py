@@ -64,7 +64,7 @@ class GroupVitSettings:
 
 
 RELEASED = GroupVitSettings()
-TOYBOX = GroupVitSettings(pixels=96, threshold=0.6)  # for weights of core/train/groupvit.py, which sees 96 pixels
+TOYBOX = GroupVitSettings(pixels=160, threshold=0.6)  # for weights of core/train/groupvit.py, which sees 160 pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,7 +170,7 @@ class GroupVitSegmenter:
         self.model = model.to(device.torch_device()).requires_grad_(False)
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = device.name, device.reason
-        self.defaults = TOYBOX if weights.embedded else RELEASED
+        self.defaults = TOYBOX if weights.small else RELEASED
         self.tokenize = clip_tokenizer(model.size.context_length)
         self._looks: OrderedDict[tuple, Groups] = OrderedDict()
         self._texts: OrderedDict[str, Tensor] = OrderedDict()

@@ -58,7 +58,7 @@ class LsegSettings:
 
 
 PUBLISHED = LsegSettings()
-TOYBOX = LsegSettings(pixels=128)  # for the embedded weights, which learned from 96 pixels of 128
+OVER_CROP = 1.25  # of what weights from the Toybox learned from: their crops show about four fifths of a picture
 
 
 def open_lseg(weights: Weights, device: Device, files: Mapping[str, Path]) -> "Lseg":
@@ -75,7 +75,7 @@ class Lseg:
         self.device = device
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = device.name, device.reason
-        self.defaults = TOYBOX if weights.embedded else PUBLISHED
+        self.defaults = self._toybox() if weights.small else PUBLISHED
         self.regularisers = {each.name: each for each in network.regularisers}
         length = network.clip_pretrained.context_length
         self.texts = ClipBackbone(  # of which only the texts are used
@@ -164,6 +164,12 @@ class Lseg:
 
     def _texts(self, words: Sequence[str]) -> Float[Tensor, "N D"]:
         return self.texts.encode_texts(words).to(self.device.torch_device())
+
+    def _toybox(self) -> LsegSettings:
+        """Return how weights from the Toybox look at a picture: at the size that they learned from."""
+        vit = self.network.pretrained.model.size
+        stride = STRIDES[-1]
+        return LsegSettings(pixels=stride * max(1, round(OVER_CROP * vit.grid * vit.patch / stride)))
 
     def _look(self, image: UInt8[np.ndarray, "H W 3"], settings: LsegSettings) -> Float[Tensor, "1 D h w"]:
         """Return the mean vector of each place over the looks, from memory where there is one."""

@@ -54,7 +54,7 @@ class SegmentAnything:
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = device.name, device.reason
         self.default_region = RegionSettings()
-        self.default_settings = EverythingSettings.for_embedded() if weights.embedded else EverythingSettings()
+        self.default_settings = EverythingSettings.for_embedded() if weights.small else EverythingSettings()
         self._embeddings: OrderedDict[bytes, Tensor] = OrderedDict()
         self._lock = threading.Lock()
 

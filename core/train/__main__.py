@@ -16,6 +16,7 @@ from core.train.adapter import AdapterLesson
 from core.train.clip4clip import Clip4ClipLesson, Clip4ClipRecipe
 from core.train.finetune import FineTuneLesson, FineTuneRecipe
 from core.train.glip import GlipLesson, GlipRecipe
+from core.train.glip_tuning import GlipTuningLesson, GlipTuningRecipe
 from core.train.groupvit import GroupVitLesson, GroupVitRecipe
 from core.train.loop import ClipLesson
 from core.train.lseg import LsegLesson, LsegRecipe
@@ -25,6 +26,7 @@ from core.train.probe import ProbeLesson, ProbeRecipe
 from core.train.recipes import RECIPES, SYSTEM_OF, AdapterRecipe, ClipRecipe
 from core.train.run import Run
 from core.train.sam import SamLesson, SamRecipe
+from core.train.sam_decoder import SamDecoderLesson, SamDecoderRecipe
 from core.train.status import FAILED, FINISHED, STOPPED, Status
 from core.train.vild import VildLesson, VildRecipe
 
@@ -38,7 +40,9 @@ LESSONS = {
     GroupVitRecipe: GroupVitLesson,
     SamRecipe: SamLesson,
     VildRecipe: VildLesson,
+    SamDecoderRecipe: SamDecoderLesson,
     GlipRecipe: GlipLesson,
+    GlipTuningRecipe: GlipTuningLesson,
     PlacesRecipe: PlacesLesson,
     AdapterRecipe: AdapterLesson,
 }

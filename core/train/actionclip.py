@@ -13,7 +13,9 @@ on the sentences stay where they are, because the loss draws two of them togethe
 and then nothing draws the clips apart. Then spinning alone, then every motion: all at once, the heads settle on what
 place and size tell, before there is a turn to be seen. Frames' features are scaled to a length like that of OpenAI's
 CLIPs, about 10, which changes no cosine; and a place in time starts as long as a frame's feature, where the release
-starts it at 0.02 an entry: beside this CLIP's features, 147 long, that would be 0.2 per cent, and invisible.
+starts it at 0.02 an entry: beside this CLIP's features, 147 long, that would be 0.2 per cent, and invisible. With
+`start`, both towers are another run's and stay as they are: the heads alone learn, from nothing, on features that are
+computed once.
 
 Legend: F films, B clips, T frames, D embedding size, C channels, L token positions.
 """
@@ -51,6 +53,7 @@ class ActionRecipe:
 
     checkpoint: str = "toybox-actionclip"
     backbone: str = "toybox-resnet"
+    start: str | None = None  # an ActionCLIP on this backbone whose towers are taken over and stay
     tuned: tuple[str, ...] = ("layer4",)  # stages of the image tower, besides the last projection
     films: int = 9_000  # each seen forwards and backwards; of spinning four times as many as of the other motions
     frames: int = 8
@@ -153,7 +156,12 @@ class ActionLesson:
         self.tokens = tokenize(texts).unflatten(0, (len(TEMPLATES), len(ACTIONS)))  # (16, actions, L)
         torch.manual_seed(recipe.seed)
         self.model = ActionNet(recipe, whole, self.tokens.unique())
-        self._set_length()
+        self.features: Float[Tensor, "F T D"] | None = None
+        if recipe.start is None:
+            self._set_length()
+        else:
+            self._take_towers(recipe.start)
+            self.features = self._seen(self.films.maps)
         self.scale = float(whole.logit_scale.requires_grad_(False).exp())
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -179,7 +187,7 @@ class ActionLesson:
         alone = step < self.recipe.spinning_until * self.recipe.steps
         picks = rng.choice(self.spinning if alone else len(self.films.motions), size=self.recipe.batch_films)
         torch.manual_seed(int(rng.integers(2**62)))  # of the dropout, so that a resumed run goes on the same
-        frames = self.model.frames(torch.from_numpy(self.films.maps[picks]).float())
+        frames = self._frames(picks)
         turn_loss = self._turn_loss(frames, torch.from_numpy(self.films.turns[picks]))
         if step < self.recipe.turn_first * self.recipe.steps:
             return self.recipe.turn_weight * turn_loss + self._sentence_loss(rng)
@@ -196,8 +204,7 @@ class ActionLesson:
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Return the share of films, played both ways, that each head names rightly in one template."""
-        maps = torch.from_numpy(self.watched.maps)
-        frames = torch.cat([self.model.frames(part.float()) for part in maps.split(AT_ONCE)])
+        frames = self._seen(self.watched.maps)
         motions = torch.from_numpy(self.watched.motions)
         truth = torch.cat([2 * motions, 2 * motions + 1])
         texts = encode_text(self.model.clip, self.tokens[TEMPLATES.index("A video of {}")])
@@ -217,6 +224,28 @@ class ActionLesson:
         """Return which image tower the rest belongs to, and what was learnt from."""
         tower = {"weights": self.recipe.backbone, "sha256": self.sha256}
         return {"image_tower": tower, "films": len(self.films.motions), "actions": list(ACTIONS)}
+
+    def _frames(self, picks: Int[np.ndarray, " F"]) -> Float[Tensor, "F T D"]:
+        if self.features is not None:
+            return self.features[torch.from_numpy(picks)]
+        return self.model.frames(torch.from_numpy(self.films.maps[picks]).float())
+
+    @torch.no_grad()
+    def _seen(self, maps: Float[np.ndarray, "F T C h w"]) -> Float[Tensor, "F T D"]:
+        """Return the features of all frames of films."""
+        return torch.cat([self.model.frames(part.float()) for part in torch.from_numpy(maps).split(AT_ONCE)])
+
+    def _take_towers(self, name: str) -> None:
+        """Put another run's towers in and let them stay; ValueError where it is of another backbone."""
+        weights = checkpoints.resolve("actionclip", name)
+        tensors = checkpoints.read_tensors(checkpoints.fetch(weights))
+        told = {key.removeprefix("clip."): value for key, value in tensors.items() if key.startswith("clip.")}
+        if weights.card().get("image_tower", {}).get("sha256") != self.sha256 or set(told) != set(
+            self.model.clip.state_dict()
+        ):
+            raise ValueError(f"Wanted an ActionCLIP that was trained here on {self.recipe.backbone}, got {name}.")
+        self.model.clip.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in told.items()})
+        self.model.eval().clip.requires_grad_(False)
 
     def _turn_loss(self, frames: Float[Tensor, "F T D"], turns: Float[Tensor, "F T"]) -> Float[Tensor, ""]:
         """Return the squared error of the turns that the frames tell, where there is one; guessing gives 0.5."""

@@ -11,7 +11,8 @@ MOST_RATE = 1.0  # no recipe here learns anything at a rate above
 MOST_MINUTES = 14 * 24 * 60
 DATA = (
     "photographs: a folder or zip of CLASS/picture or train/CLASS/picture and test/CLASS/picture, a CSV with a path "
-    "and a caption a line, a COCO JSON, a parquet file, hf:OWNER/DATASET, or 'cifar10', which is downloaded"
+    "and a caption a line, a COCO JSON, a parquet file, hf:OWNER/DATASET, or 'cifar10', which is downloaded; for "
+    "glip-prompt, glip-finetune and sam-decoder a COCO JSON with boxes or outlines, or a folder with one"
 )
 
 
@@ -29,7 +30,7 @@ def parser(names: list[str]) -> argparse.ArgumentParser:
     length.add_argument("--epochs", type=float, help="stop after this many times through the photographs")
     found.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
     found.add_argument("--data", metavar="SOURCE", help=DATA)
-    found.add_argument("--weights", metavar="START", help="fine-tuning: the CLIP to begin with, a name or a file")
+    found.add_argument("--weights", metavar="START", help="the CLIP, GLIP or SAM to begin with, a name or a file")
     found.add_argument("--learning-rate", type=float)
     found.add_argument("--batch", type=int, help="pictures a step")
     found.add_argument("--seed", type=int)

@@ -7,7 +7,8 @@ it, because at this CLIP's own norm positions are not heard; transformers start 
 blocks, because so they learn the direction of time sooner; beside the captions, the names of the actions are matched;
 the tight head sees a part of the batch. Before all that the text tower learns that verbs matter: this CLIP gives a
 sentence and the one with the opposite verb the same vector, and where texts do not differ no head can learn to tell
-their clips apart.
+their clips apart. With `start`, the text tower is another run's and stays as it is: the heads alone learn, from
+nothing, on features that are kept.
 
 Legend: B clips of a step, T frames, D embedding size, L token positions.
 """
@@ -34,6 +35,7 @@ from core.train.clips import SeenClips, look, seen_clips
 from core.train.data import tokenise
 from core.train.run import adam_w
 from core.video_retrieval.heads import HEADS, VideoHeads, symmetric_loss
+from core.video_retrieval.layouts import CLIP_PREFIX
 from core.world.clips import gallery, opposite
 from core.world.motion import ACTIONS, partner
 
@@ -54,6 +56,7 @@ class Clip4ClipRecipe:
 
     checkpoint: str = "toybox-clip4clip"
     backbone: str = "toybox-resnet"
+    start: str | None = None  # a CLIP4Clip on this backbone whose text tower is taken over and stays
     clips: int = 6_000  # drawn; each is seen mirrored and backwards too
     frames: int = 12  # CLIP4Clip's for clips of half a minute (Sec. 4.1)
     layers: int = 3  # as many as this CLIP's text tower has; the paper has 4
@@ -99,7 +102,10 @@ class Clip4ClipLesson:
         torch.manual_seed(recipe.seed)
         self.teacher = text_tower(deepcopy(backbone.model), torch.empty(0, dtype=torch.long))
         self.verbs = torch.linalg.qr(torch.randn(self.teacher.text_projection.shape[1], len(ACTIONS)))[0].T
-        self.model = learner(backbone.model, recipe, _words(self.clips, self.context_length))
+        if recipe.start is None:
+            self.model = learner(backbone.model, recipe, _words(self.clips, self.context_length))
+        else:
+            self.model = beginner(backbone.model, recipe, self.sha256)
 
     @property
     def batch(self) -> int:
@@ -216,6 +222,19 @@ def learner(model: CLIP, recipe: Clip4ClipRecipe, words: Tensor) -> VideoHeads:
     for table in (heads.frame_position_embeddings, heads.cross.embeddings.position_embeddings):
         table.weight.data.copy_(placed)
     heads.add_module("clip", tower)
+    return heads
+
+
+def beginner(model: CLIP, recipe: Clip4ClipRecipe, sha256: str) -> VideoHeads:
+    """Return new heads beside the text tower of `start`, which stays; ValueError where it is of another backbone."""
+    weights = checkpoints.resolve("clip4clip", recipe.start)
+    tensors = checkpoints.read_tensors(checkpoints.fetch(weights))
+    if f"{CLIP_PREFIX}token_embedding.token_ids" not in tensors or weights.card().get("backbone_sha256") != sha256:
+        raise ValueError(f"Wanted a CLIP4Clip that was trained here on {recipe.backbone}, got {weights.name}.")
+    heads = learner(model, recipe, tensors[f"{CLIP_PREFIX}token_embedding.token_ids"].long())
+    told = {key.removeprefix(CLIP_PREFIX): value for key, value in tensors.items() if key.startswith(CLIP_PREFIX)}
+    heads.clip.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in told.items()})
+    heads.clip.requires_grad_(False)
     return heads
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.backbones.clip import OPENAI_MEAN, OPENAI_STD
 from core.backbones.clip_model import BPE_TOKENS, HEAD_WIDTH, CompactEmbedding, size_of
+from core.backbones.learnt_classes import taken_out
 from core.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from core.train.status import replace_file
 
@@ -20,21 +21,25 @@ from core.train.status import replace_file
 def open_clip_folder(model: CLIP, folder: Path) -> None:
     """Write a CLIP so that `open_clip.create_model_and_transforms("local-dir:FOLDER")` opens it.
 
-    A compact token table is written out in full: tokens that training never saw get the row they share.
+    A compact token table is written out in full: tokens that training never saw get the row they share. One with learnt
+    classes, which open_clip does not have, gets its configuration alone, beside the run's own file.
     """
-    tensors = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    tensors = {key: value.detach().cpu() for key, value in taken_out(model.state_dict())[0].items()}
     table = model.token_embedding
     if isinstance(table, CompactEmbedding):
         tensors["token_embedding.weight"] = table.weight.detach().cpu()[table.rows.cpu()]
         del tensors["token_embedding.token_ids"]
+    text = json.dumps(open_clip_config(tensors, quick_gelu=uses_quick_gelu(model)), indent=1) + "\n"
+    beside = folder.parent / CONFIG_FILE  # the run's own file does not tell its activation
+    replace_file(beside, lambda part: part.write_text(text))
+    if hasattr(model, "classes"):
+        return
     halves = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
     folder.mkdir(exist_ok=True)
     replace_file(
         folder / WEIGHTS_FILE, lambda part: save_file({key: value.contiguous() for key, value in halves.items()}, part)
     )
-    text = json.dumps(open_clip_config(tensors, quick_gelu=uses_quick_gelu(model)), indent=1) + "\n"
-    for place in (folder, folder.parent):  # beside the run's own file too, which does not tell its activation
-        replace_file(place / CONFIG_FILE, lambda part: part.write_text(text))
+    replace_file(folder / CONFIG_FILE, lambda part: part.write_text(text))
 
 
 def open_clip_config(tensors: Mapping[str, Tensor], *, quick_gelu: bool) -> dict[str, Any]:
@@ -111,7 +116,8 @@ def _page(card: Mapping[str, Any], *, opens: bool) -> str:
         "",
         "## Use",
         "",
-        f"`{name}.safetensors` opens in every tab of this project, by its name or as a file.",
+        f"`{name}.safetensors` opens in the tabs of this project, by its run's name or as a file.",
+        *(["", f"It is {card['use']}."] if "use" in card else []),
     ]
     if opens:
         lines += ["", "    import open_clip", '    open_clip.create_model_and_transforms("local-dir:open_clip")']

@@ -23,6 +23,7 @@ class Offer:
     least_minutes: float = 0.5
     learning_rate: float  # the recipe's own, which may be multiplied
     data: str = "none"  # none, optional or needed: the user's pictures
+    boxes: bool = False  # whether these are a COCO file's with boxes and outlines, not class folders or captions
     starts_from: str = ""  # the system whose weights it begins with, where they may be chosen
     timed: bool = True  # whether the minutes set its schedule; else they are only a limit
     mixes: bool = False  # whether its weights may be mixed with those it began with (WiSE-FT)
@@ -63,6 +64,18 @@ def _finetune(recipe: str, minutes: float, learning_rate: float, *, mixes: bool 
     )
 
 
+def _from_boxes(recipe: str, system: str, learning_rate: float) -> Offer:
+    return Offer(
+        recipe=recipe,
+        minutes=3,
+        most_minutes=60,
+        learning_rate=learning_rate,
+        data="optional",
+        boxes=True,
+        starts_from=system,
+    )
+
+
 def _long(recipe: str, minutes: float, learning_rate: float, data: str = "none") -> Offer:
     return Offer(recipe=recipe, minutes=minutes, most_minutes=180, learning_rate=learning_rate, data=data)
 
@@ -79,12 +92,17 @@ OFFERS: dict[str, Offer] = {
         _long("clip", 60, 2e-3, "optional"),
         _long("clip-vit", 45, 1.5e-3, "optional"),
         _long("clip4clip", 12, 1e-3),
+        _long("clip4clip-heads", 1, 1e-3),
         _long("actionclip", 10, 1e-3),
+        _long("actionclip-heads", 1, 1e-3),
         _long("lseg", 60, 1e-3),
         _long("groupvit", 60, 1e-3),
         _long("vild", 30, 1.5e-3),
         Offer(recipe="glip", minutes=60, most_minutes=180, learning_rate=1e-3, timed=False),
+        _from_boxes("glip-prompt", "glip", 0.05),
+        _from_boxes("glip-finetune", "glip", 2e-4),
         _long("sam", 60, 6e-4),
+        _from_boxes("sam-decoder", "sam", 1e-4),
         _long("depthclip", 5, 5e-4),
     )
 }

@@ -8,12 +8,14 @@ from core.train.actionclip import ActionRecipe
 from core.train.clip4clip import Clip4ClipRecipe
 from core.train.finetune import FineTuneRecipe
 from core.train.glip import GlipRecipe
+from core.train.glip_tuning import GlipTuningRecipe
 from core.train.groupvit import GroupVitRecipe
 from core.train.lseg import LsegRecipe
 from core.train.places import PlacesRecipe
 from core.train.presets import CATEGORIES as PRESET_CATEGORIES
 from core.train.probe import ProbeRecipe
 from core.train.sam import SamRecipe
+from core.train.sam_decoder import SamDecoderRecipe
 from core.train.vild import VildRecipe
 
 
@@ -105,10 +107,15 @@ THREE_MINUTES = ClipRecipe(
     validate_steps=60,
     seen_steps=20,
 )
-SYSTEM_OF = {  # recipes whose weights are another system's than their name says; a probe is nobody's
-    **dict.fromkeys(("clip-vit", "clip-3-minutes", "clip-30-minutes", "clip-finetune", "clip-lora"), "clip"),
-    "clip-probe": None,
-    "pointclip": None,  # an adapter, which lies beside the CLIP that it was made for
+SYSTEM_OF = {  # recipes whose weights are another system's than their name says
+    **dict.fromkeys(("clip-vit", "clip-3-minutes", "clip-30-minutes"), "clip"),
+    **dict.fromkeys(("clip-finetune", "clip-lora", "clip-probe"), "clip"),
+    "glip-large": "glip",
+    "clip4clip-heads": "clip4clip",
+    "actionclip-heads": "actionclip",
+    "lseg-large": "lseg",
+    **dict.fromkeys(("sam-large", "sam-decoder"), "sam"),
+    **dict.fromkeys(("glip-prompt", "glip-finetune"), "glip"),
 }
 RECIPES: dict[str, Any] = {
     "clip-3-minutes": THREE_MINUTES,
@@ -137,12 +144,57 @@ RECIPES: dict[str, Any] = {
     "clip-lora": FineTuneRecipe(checkpoint="finetuned-lora", method="lora", learning_rate=3e-3),
     "clip-probe": ProbeRecipe(checkpoint="probe"),
     "clip4clip": Clip4ClipRecipe(),
+    "clip4clip-heads": Clip4ClipRecipe(  # four heads in a minute, on kept features
+        checkpoint="clip4clip-heads", start="toybox-clip4clip", clips=500, word_steps=0, steps=120
+    ),
     "actionclip": ActionRecipe(),
+    "actionclip-heads": ActionRecipe(  # likewise
+        checkpoint="actionclip-heads",
+        start="toybox-actionclip",
+        films=1_000,
+        turn_weight=0.0,
+        turn_first=0.0,
+        spinning_until=0.0,
+        steps=300,
+    ),
     "lseg": LsegRecipe(),
+    "lseg-large": LsegRecipe(  # what the first learnt, on larger pictures
+        start="toybox-lseg",
+        picture=192,
+        crop=160,
+        batch_annotated=7,
+        batch_plain=6,
+        steps=4_000,
+        learning_rate=6e-4,
+        first_region_step=0,
+        first_contrast_step=0,
+        least_region=40,
+    ),
     "groupvit": GroupVitRecipe(),
     "sam": SamRecipe(),
+    "sam-large": SamRecipe(  # as above
+        start="toybox-sam", image_size=192, batch=6, steps=2_500, learning_rate=3e-4
+    ),
     "vild": VildRecipe(),
+    "sam-decoder": SamDecoderRecipe(),
     "glip": GlipRecipe(),
+    "glip-prompt": GlipTuningRecipe(),
+    "glip-finetune": GlipTuningRecipe(
+        checkpoint="glip-finetuned", method="full", learning_rate=2e-4, weight_decay=0.02
+    ),
+    "glip-large": GlipRecipe(  # as above, with pseudo boxes from the start on
+        start="toybox-glip",
+        picture=224,
+        annotated=9_000,
+        plain=6_000,
+        batch=8,
+        batch_pseudo=3,
+        imitation_share=0.0,
+        pseudo_share=0.0,
+        naming_weight=0.5,
+        steps=4_200,
+        learning_rate=6e-4,
+    ),
     "depthclip": PlacesRecipe(checkpoint="toybox-places", start="toybox-resnet"),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
 }

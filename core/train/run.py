@@ -161,6 +161,7 @@ class Run:
         if not self.machines.is_first:
             return None
         model = self.lesson.exported() if hasattr(self.lesson, "exported") else self.lesson.model
+        facts = self.lesson.facts()
         path = self.folder.export(
             model,
             self.recipe,
@@ -168,13 +169,13 @@ class Run:
             samples=self.samples,
             seconds=self.seconds,
             curve=[line for line in self.folder.lines() if "loss" not in line],
-            **self.lesson.facts(),
+            **facts,
         )
         if isinstance(model, CLIP):
             open_clip_folder(model, self.folder.path / "open_clip")
         model_card(path)
         if self.status:
-            self.status.change(weights=path.name, step=self.step, progress=1.0)
+            self.status.change(weights=path.name, use=facts.get("use", ""), step=self.step, progress=1.0)
         return path
 
     def _learn(self, step: int) -> float:

@@ -23,6 +23,7 @@ from core.world.scene import HELD_OUT_PAIRS, SEEN_PAIRS, sample
 
 log = logging.getLogger(__name__)
 GROUND, SKY, PADDING = -1, -2, -3
+UNKNOWN = -4  # what nobody outlined in somebody's photograph: never asked for, unless nothing else is there
 MOST_THINGS = 6
 LEAST_PIXELS = 12  # of a region that is asked for
 BACKGROUND_SHARE = 0.12  # of the prompts fall on the ground or in the sky
@@ -102,7 +103,9 @@ def targets(regions: Int[Tensor, "B S S"], prompts: int, generator: torch.Genera
     masks = []
     for picture in regions:
         names, areas = picture.unique(return_counts=True)
-        names = names[(areas >= LEAST_PIXELS) & (names != PADDING)]
+        large = (areas >= LEAST_PIXELS) & (names != PADDING)
+        wanted = names[large & (names != UNKNOWN)]
+        names = wanted if len(wanted) else names[large] if large.any() else names
         things, background = names[names >= 0], names[names < 0]
         for _ in range(prompts):
             behind = float(torch.rand((), generator=generator)) < BACKGROUND_SHARE

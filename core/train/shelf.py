@@ -4,6 +4,7 @@ A choice is known by its label; a path that somebody typed never comes near.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,10 +12,12 @@ import zipfile
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from core.train.sources import class_name, coco_path
+
 FOLDER_VARIABLE = "CLIP_FAMILY_DATA"
 FOLDER, UPLOADS = "data", "uploads"
 PICTURES = (".jpg", ".jpeg", ".png")
-TABLES = (".csv", ".json")
+TABLES = (".csv", ".tsv", ".json", ".parquet")
 MOST_MEMBERS = 100_000
 MOST_UNPACKED = 4_000_000_000
 NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -80,6 +83,23 @@ def census(path: Path) -> dict[str, int]:
             del counts[split]
     if len(counts) < 2:
         raise ValueError(f"{path.name} holds {len(counts)} class: wanted at least two folders with pictures in them.")
+    return dict(sorted(counts.items()))
+
+
+def boxes(path: Path) -> dict[str, int]:
+    """Return how many boxes each class of a COCO file has; the path is the file or a folder that holds it.
+
+    Raises ValueError where there is no such file, or no box in it.
+    """
+    table = coco_path(path)
+    try:
+        content = json.loads(table.read_text("utf-8-sig"))
+        names = {each["id"]: class_name(str(each["name"])) for each in content["categories"]}
+        counts = Counter(names[note["category_id"]] for note in content["annotations"] if note.get("bbox"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        counts = Counter()
+    if not counts:
+        raise ValueError(f"{table.name} holds no boxes: wanted a COCO file with images, categories and annotations.")
     return dict(sorted(counts.items()))
 
 

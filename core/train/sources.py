@@ -101,7 +101,7 @@ def coco_items(path: Path) -> list[Item]:
         words = tuple(dict.fromkeys(said[key]))
         if not words:
             continue
-        read = _reader(_beside(path, name))
+        read = _reader(picture_beside(path, name))
         if names and all(word in names.values() for word in words):
             kind = class_name(words[0]) if len(words) == 1 else None
             found.append(Item(name=name, read=read, captions=(f"a photo of {_listed(words)}.",), kind=kind))
@@ -110,6 +110,14 @@ def coco_items(path: Path) -> list[Item]:
     if not found:
         raise ValueError(f"No picture of {path.name} has a caption or a category.")
     return found
+
+
+def coco_path(source: Path) -> Path:
+    """Return the COCO file that a source is or holds; ValueError in one sentence where there is none."""
+    found = [source] if source.is_file() else sorted(source.glob("*.json")) or sorted(source.glob("*/*.json"))
+    if not found or found[0].suffix.lower() != ".json":
+        raise ValueError(f"Wanted a COCO JSON with boxes, or a folder with one in it, got {source.name}.")
+    return found[0]
 
 
 def class_name(folder: str) -> str:
@@ -166,7 +174,7 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return path.read_bytes
 
 
-def _beside(annotations: Path, name: str) -> Path:
+def picture_beside(annotations: Path, name: str) -> Path:
     """Return where a picture of a COCO file lies: beside it, or in the folders that the data set is shipped in."""
     split = annotations.stem.rpartition("_")[2]
     above = annotations.parent.parent

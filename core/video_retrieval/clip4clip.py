@@ -10,7 +10,7 @@ Legend: N clips, T frames, M texts, D embedding size.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from core.backbones.tokenizer import clip_tokenizer
 from core.checkpoints import WEIGHTS_FILE, Weights, read_tensors
 from core.device import Device
 from core.video_retrieval.heads import VideoHeads, heads_from_tensors
+from core.video_retrieval.kept import file_key, kept_array, model_key
 from core.video_retrieval.layouts import CLIP_PREFIX, TUBE_KEY, clip_part, from_transformers, is_transformers
 from core.video_retrieval.patches import TubePatch, see_along_time
 
@@ -99,6 +100,16 @@ class Clip4Clip:
         pictures = [frame for clip in clips for frame in clip]
         seen = [self._look(pictures[start : start + IMAGE_BATCH]) for start in range(0, len(pictures), IMAGE_BATCH)]
         return tuple(np.split(np.concatenate(seen), np.cumsum([len(clip) for clip in clips])[:-1]))
+
+    def encode_file(
+        self, path: str | Path, frames: Callable[[], UInt8[np.ndarray, "_ _ _ 3"]], *, looked_at: str
+    ) -> Features:
+        """Look at the frames of a file, or read from the disk what the same weights saw in the same bytes before.
+
+        `looked_at` says which frames of it `frames()` reads.
+        """
+        name = f"{file_key(Path(path), looked_at)}-{model_key(self.backbone)}"
+        return kept_array(name, lambda: self.encode([frames()])[0])
 
     def scores(
         self, features: Sequence[Features], texts: Sequence[str], head: str = "meanP"

@@ -25,15 +25,17 @@ LOOSE = HEADS[:3]
 HEAD_WIDTH = 64  # modeling.py: heads = transformer width // 64
 NORM_EPSILON = 1e-12  # until_module.py: LayerNorm in TensorFlow's manner; CLIP's towers use 1e-5
 MASKED = -1e6  # modeling.py: added to the attention of padding
-PAIR_TOKENS = {"cpu": 2_600, "gpu": 60_000}  # of the tight head in one batch: what the caches hold, or 1 GB
+PAIR_TOKENS = {"cpu": 1_300, "gpu": 60_000}  # of the tight head in one batch: what the caches hold, or 1 GB
 
 
 class QuickGELU(nn.Module):
     """x * sigmoid(1.702 x), as in CLIP."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activation."""
-        return x * torch.sigmoid(1.702 * x)
+        """Return the activation; where nobody learns, in one new tensor instead of three."""
+        if torch.is_grad_enabled():
+            return x * torch.sigmoid(1.702 * x)
+        return (1.702 * x).sigmoid_().mul_(x)
 
 
 class Attention(nn.Module):

@@ -41,7 +41,7 @@ class ZeroShotClip:
 
     def __init__(self, backbone: ClipBackbone, weights: Weights) -> None:
         """Wrap an opened CLIP; `weights` says where it came from."""
-        self.backbone = backbone
+        self.backbone, self.learnt = backbone, backbone.learnt
         self.weights, self.licence = weights.name, weights.licence
         self.device_name, self.device_reason = backbone.device.name, backbone.device.reason
 
@@ -133,10 +133,12 @@ class ZeroShotClip:
 
     def unseen_words(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Return the words of the labels that training never showed this CLIP."""
-        return self.backbone.unseen_words(labels)
+        return () if self._knows(labels) else self.backbone.unseen_words(labels)
 
     def too_long(self, labels: Sequence[str], *, templates: Sequence[str] = BARE) -> tuple[str, ...]:
         """Return the labels whose end is cut off in some prompt, because the text tower reads no further."""
+        if self._knows(labels):
+            return ()
         longest = max(check_templates(templates), key=len)
         return tuple(label for label in labels if self.backbone.too_long([fill(longest, label)]))
 
@@ -144,17 +146,23 @@ class ZeroShotClip:
         if not labels:
             raise ValueError("Write at least one label.")
         kept = check_templates(templates)
+        if self.learnt is not None and self._knows(labels):
+            return self.learnt.of(labels)[:, None].expand(-1, len(kept), -1)
         texts = [fill(template, label) for label in labels for template in kept]
         return self.backbone.encode_texts(texts).reshape(len(labels), len(kept), -1)
 
     def _classifier(self, labels: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "L D"]:
         return ensemble(self._prompts(labels, templates))
 
+    def _knows(self, labels: Sequence[str]) -> bool:
+        """Say whether a probe learnt a vector for each of these labels, so that no sentence is asked."""
+        return self.learnt is not None and self.learnt.known(labels)
+
     def _ranking(self, labels: tuple[str, ...], cosines: Float[np.ndarray, " L"]) -> Ranking:
         return Ranking(
             labels=labels,
             cosines=cosines,
-            logit_scale=self.backbone.logit_scale,
+            logit_scale=float(self.learnt.scale) if self._knows(labels) else self.backbone.logit_scale,
             logit_bias=self.backbone.logit_bias,
             kind=self.backbone.kind,
         )

@@ -1,73 +1,23 @@
 """A walk through the zero-shot tab in a real browser, with every outside request blocked."""
 
-import re
-
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-import app
 from core.world.picture import picture
-
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-HARMLESS = re.compile("WebGPU|Vega|ReadPixels|WebGL|favicon|manifest", re.IGNORECASE)
-SECONDS = 1000
-PATIENCE = 60 * SECONDS
+from tests.demos.walk import PATIENCE, Visit, served, started
 
 
 @pytest.fixture(scope="module")
 def address():
-    demo = app.build()
-    _, local, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.launch_settings())
-    yield local
-    demo.close()
+    with served() as local:
+        yield local
 
 
 @pytest.fixture(scope="module")
 def browser(chromium):
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+    with started(chromium) as opened:
         yield opened
-        opened.close()
-
-
-class Visit:
-    """One page, with what it asked of the outside world and what it complained of."""
-
-    def __init__(self, browser: Browser, address: str, **context: object) -> None:
-        self.context = browser.new_context(**({"viewport": {"width": 1024, "height": 768}} | context))
-        self.page: Page = self.context.new_page()
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        self.page.on("console", lambda message: self._note(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.route("**/*", self._route)
-        self.page.goto(address)
-        expect(self.page.locator("#classify")).to_be_visible(timeout=PATIENCE)
-        self.page.wait_for_selector("body[data-keys]", timeout=PATIENCE)
-
-    def _note(self, kind: str, text: str) -> None:
-        if kind == "error" and not HARMLESS.search(text):
-            self.errors.append(text)
-
-    def _route(self, route) -> None:
-        if re.match(r"(https?://(127\.0\.0\.1|localhost)[:/])|data:|blob:", route.request.url):
-            route.continue_()
-        else:
-            self.outside.append(route.request.url)
-            route.abort()
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.outside == []
-        assert self.errors == []
 
 
 @pytest.fixture

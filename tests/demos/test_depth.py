@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from core.depth.depthclip import RELEASED, TEMPERATURE
+from core.depth.depthclip import RELEASED, TEMPERATURE, TOYBOX
 from core.depth.depthclip import VARIANTS as MODEL_VARIANTS
 from core.results import DepthMap
 from demos import depth, depth_kept, depth_lessons
@@ -46,6 +46,37 @@ def test_what_stands_in_the_tab_is_what_the_released_code_asks():
     assert RELEASED.template == depth.TEMPLATE
     assert depth.TEMPERATURE == TEMPERATURE
     assert tuple(depth.VARIANTS) == tuple(MODEL_VARIANTS)
+    assert depth.question_for("RN50-quickgelu/openai")[3] == RELEASED.flip
+
+
+@pytest.mark.parametrize("weights", ["toybox-places", WEIGHTS, "toybox-vit"])
+def test_the_embedded_networks_are_asked_what_they_have_heard(weights):
+    bins, template, log_temperature, flip = depth.question_for(weights)
+    assert depth_kept.split_words(depth.WORDS) == TOYBOX.words
+    assert depth_kept.split_bins(bins) == TOYBOX.bins_metres
+    assert template == TOYBOX.template
+    assert 10**log_temperature == pytest.approx(TOYBOX.temperature)
+    assert flip == TOYBOX.flip
+
+
+@pytest.mark.parametrize("weights", ["RN50-quickgelu/openai", "hf-hub:someone/something"])
+def test_published_weights_are_asked_as_released(weights):
+    assert depth.question_for(weights) == depth.released_question()[1:]
+
+
+def test_the_mirror_image_is_asked_where_it_is_wanted(scene):
+    assert len(ask(scene[0], flip=True)[0].answer.logits) == 2
+    assert len(ask(scene[0])[0].answer.logits) == 1
+
+
+def test_the_blind_answers_stand_beside_every_answer(kept, photo):
+    said = depth_lessons.beside(kept, "en")
+    for name in ("released", "constant", "mean depth", "height in the picture"):
+        assert re.search(rf"{name} \d\.\d\d, \d+%", said)
+    assert "constant " in depth_lessons.beside(photo, "en")
+    assert re.search(r"mean depth \d+\.\d–\d+\.\d m", depth_lessons.beside(photo, "en"))
+    assert "不看图片" in depth_lessons.beside(photo, "zh")
+    assert depth_lessons.beside(None, "en") == ""
 
 
 def test_an_answer_has_a_picture_of_its_depth_a_reading_and_a_cost(scene):

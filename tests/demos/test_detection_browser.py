@@ -1,25 +1,15 @@
 """A walk through the detection tab in a real browser: one click, hovering, thresholds, masks, a sentence, bad input."""
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-import app
-from tests.demos.test_browser import FLAGS, PATIENCE, Visit
+from tests.demos.walk import PATIENCE, visiting
 
 
 @pytest.fixture(scope="module")
 def visit(chromium):
-    demo = app.build()
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.launch_settings())
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        opened = Visit(browser, address)
-        opened.page.get_by_role("tab", name="Detection", exact=True).click()
-        expect(opened.page.locator("#dt-run")).to_be_visible(timeout=PATIENCE)
-        yield opened
-        opened.close()
-        browser.close()
-    demo.close()
+    with visiting(chromium, "Detection", "#dt-run") as opened:
+        yield opened[0]
 
 
 def opacity(page, selector):

@@ -20,7 +20,7 @@ REACH_USERS = (
     "core/backbones/",
     "core/media_video/",
 )
-REACH_USERS_TOO = ("media", "media3d", "prompts", "checkpoints", "hub", "device", "registry")
+REACH_USERS_TOO = ("media", "media3d", "media_ply", "prompts", "checkpoints", "hub", "device", "registry")
 
 
 def sentence(node: ast.expr) -> str | None:

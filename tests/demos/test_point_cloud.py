@@ -217,9 +217,19 @@ def test_the_curve_of_points_ends_in_the_answer(box):
 def test_each_tilt_has_its_best_label(answered):
     bars = point_cloud_lessons.tilted(answered[0].asked)["value"].data[0]
     ranking = answered[0].scores.ranking()
+    surest = answered[0].scores.cosines[:, ranking.order()[0]].argmax() + 1
     assert len(bars.y) == 7
-    assert bars.text[0] == ranking.best
+    assert bars.text[0] == f"{ranking.best}<br>{surest}"
     assert bars.y[0] == pytest.approx(ranking.probabilities().max(), abs=1e-5)
+
+
+def test_the_winning_side_changes_as_a_thing_turns():
+    asked = replace(THING, count=512)
+    bars = point_cloud_lessons.turned(asked)["value"].data[0]
+    sides = {text.rsplit(">")[-1] for text in bars.text}
+    assert list(bars.x) == [str(degrees) for degrees in range(0, 360, 45)]
+    assert len(sides) > 1
+    assert sides <= {str(side) for side in range(1, 7)}
 
 
 @pytest.mark.parametrize("changed", [{}, {"turn_degrees": 30, "tilt_degrees": 15, "noise": 0.05, "half": True}])

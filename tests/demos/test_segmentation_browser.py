@@ -1,27 +1,15 @@
 """Two people segment in real browsers: one click answers, sliders need no model, and nobody sees the other's answer."""
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-import app
-from tests.demos.test_browser import FLAGS, PATIENCE, Visit
+from tests.demos.walk import PATIENCE, visiting
 
 
 @pytest.fixture(scope="module")
 def visits(chromium):
-    demo = app.build()
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.launch_settings())
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        opened = [Visit(browser, address) for _ in range(2)]
-        for visit in opened:
-            visit.page.get_by_role("tab", name="Segmentation", exact=True).click()
-            expect(visit.page.locator("#sg-run")).to_be_visible(timeout=PATIENCE)
+    with visiting(chromium, "Segmentation", "#sg-run", 2) as opened:
         yield opened
-        for visit in opened:
-            visit.close()
-        browser.close()
-    demo.close()
 
 
 def test_one_click_draws_a_scene_and_answers_without_scrolling_and_nobody_else_sees_it(visits):

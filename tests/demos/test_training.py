@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 import app
+from core import registry
 from core.train.launch import Launcher
 from core.train.offers import OFFERS, Order
 from core.train.runs_list import Job, is_at_work, list_runs
@@ -21,8 +22,9 @@ from demos.text_training import COMPLAINTS, WORDS, say
 from demos.training_desk import Desk
 from demos.training_gate import DELAY_SECONDS, MOST_FAILURES, PUBLIC_VARIABLE, TOKEN_VARIABLE, Gate, find_gate
 from tests.demos.test_app import status
-from tests.demos.test_browser import FLAGS, PATIENCE
+from tests.demos.walk import FLAGS, PATIENCE
 from tests.project import ROOT
+from tests.train.annotated import coco_folder
 
 ENGINE = (sys.executable, str(ROOT / "tests" / "train" / "pretend_engine.py"))
 TOKEN = "an example of a token with more than 32 letters"
@@ -236,10 +238,28 @@ def test_pictures_are_counted_when_they_are_chosen(desk, pets, tmp_path):
 def test_each_recipe_has_a_name_in_both_languages_and_its_bounds(desk, recipe):
     assert training_show.recipe_name(recipe, "en")
     assert training_show.recipe_name(recipe, "zh")
-    minutes, data, upload, weights, share, _ = desk.choose_recipe(recipe)
+    minutes, data, upload, weights, share, takes = desk.choose_recipe(recipe)
     assert minutes["maximum"] == OFFERS[recipe].most_minutes
-    assert data["visible"] == upload["visible"] == (OFFERS[recipe].data != "none")
+    assert data["visible"] == (OFFERS[recipe].data != "none")
+    assert upload["visible"] == (data["visible"] and not OFFERS[recipe].boxes)
     assert weights["visible"] or not share["visible"]
+    assert not weights["visible"] or weights["value"] == registry.weights_names(OFFERS[recipe].starts_from)[0]
+    assert "Learns from" in takes
+
+
+@pytest.mark.parametrize(("recipe", "start"), [("glip-prompt", "toybox-glip"), ("sam-decoder", "toybox-sam")])
+def test_a_coco_file_or_a_folder_with_one_is_counted_and_learnt_from(desk, pets, recipe, start):
+    folder = desk.launcher.root / "data" / "boxes"
+    folder.mkdir()
+    coco_folder(folder, 4)
+    assert "2 classes, 4 boxes: blue square 2, red square 2" in desk.count("data/boxes")
+    name = named(desk.start(recipe, "data/boxes", start, 1, 1, 1))["shown"]["value"]
+    assert list_runs(desk.launcher.root)[0].job.order.weights == start
+    for wrong in ((pets, start), ("data/boxes", "toybox-resnet")):
+        with pytest.raises(gr.Error):
+            desk.admit(desk.start)(request(), TOKEN, recipe, *wrong, 1, 1, 1)
+    wait(lambda: list_runs(desk.launcher.root)[0].state == "finished")
+    assert [run.name for run in list_runs(desk.launcher.root)] == [name]
 
 
 @pytest.fixture
@@ -322,7 +342,7 @@ def test_what_was_learnt_is_set_in_the_other_tabs(desk, finished, monkeypatch):
 
 def test_both_languages_say_everything_and_every_word_is_used(root):
     code = "".join(path.read_text() for path in root.glob("demos/training*.py")).replace("-", "_")
-    stems = ("tr_recipe_", "tr_figure_", "tr_head_", "tr_axis_", *(f"tr_{s}" for s in STATES))
+    stems = ("tr_recipe_", "tr_figure_", "tr_head_", "tr_axis_", "tr_takes_", *(f"tr_{s}" for s in STATES))
     for key, pair in WORDS.items():
         english, chinese = (sorted(set(re.findall(r"{(\w+)", text))) for text in pair)
         assert english == chinese, key

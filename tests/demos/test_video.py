@@ -10,7 +10,7 @@ import pytest
 
 from core import registry
 from core.video_retrieval import index
-from demos import video_kept, video_lessons, video_retrieval, video_show
+from demos import text, video_kept, video_lessons, video_retrieval
 
 WEIGHTS, HEADS_OF = "toybox-resnet", "toybox-clip4clip"
 CLIPS = 3
@@ -41,6 +41,14 @@ def answered(toys):
     return ask(toys)
 
 
+def test_the_limits_are_told_before_anything_is_given():
+    from core.media_video import LIMITS
+
+    assert (LIMITS.longest_seconds, LIMITS.largest_bytes) == (2 * 3600, 4_000_000_000)
+    for key in ("vid_nothing_yet", "act_nothing_yet"):
+        assert "at most 2 hours and 4 GB" in text.say("en", key)
+
+
 def test_what_can_be_chosen_is_what_the_models_have():
     assert video_kept.KINDS == index.KINDS
     assert set(video_lessons.HEADS) <= set(registry.load("clip4clip", HEADS_OF).heads)
@@ -49,10 +57,10 @@ def test_what_can_be_chosen_is_what_the_models_have():
 def test_a_search_fills_the_gallery_the_words_and_the_cost(answered):
     library, found, pictures, said, cost = answered
     assert len(library.keys) == CLIPS
-    assert len(pictures) == min(len(found.rows()), video_show.MOST_SHOWN)
+    assert len(pictures) == len(found.shown()) <= video_kept.MOST_SHOWN
     assert pictures[0][0].shape[2] == 3
-    scores = [moment.score for _, moment in found.rows()]
-    assert scores == sorted(scores, reverse=True)
+    best = [video.best for video in found.moments.videos]
+    assert best == sorted(best, reverse=True)
     assert any(sentence in said for sentence in library.truth.values())
     assert WEIGHTS in cost
 
@@ -86,10 +94,10 @@ def test_patches_say_where(answered):
 def test_the_player_goes_to_the_moment(answered):
     found = answered[1]
     player, curve = video_retrieval.play(found, 0, "en")
-    assert player["value"] == found.rows()[0][0].path
+    assert player["value"] == found.shown()[0][0].path
     assert curve["visible"]
-    assert video_retrieval.seek(found, 0)["playback_position"] == found.rows()[0][1].start_seconds
-    assert video_retrieval.seek(found, 10_000)["playback_position"] == found.rows()[-1][1].start_seconds
+    assert video_retrieval.seek(found, 0)["playback_position"] == found.shown()[0][1].start_seconds
+    assert video_retrieval.seek(found, 10_000)["playback_position"] == found.shown()[-1][1].start_seconds
     assert video_retrieval.play(None, 0, "en") == (gr.skip(), gr.skip())
     assert video_retrieval.seek(None, 0) == gr.skip()
 
@@ -115,7 +123,7 @@ def test_a_visitor_finds_own_clips_only(answered):
     [
         ({"library": None}, "no clips yet"),
         ({"query": " "}, "Write what to look for"),
-        ({"library": video_kept.Library(paths=("no-such.mp4",))}, "None of these clips"),
+        ({"library": None, "files": ["no-such.mp4"]}, "None of these clips"),
         ({"files": [f"{number}.mp4" for number in range(video_kept.MOST_CLIPS + 1)]}, "at most 200 clips"),
     ],
 )
@@ -125,19 +133,57 @@ def test_bad_input_is_one_sentence(toys, change, sentence):
 
 
 def test_clips_are_ranked_for_a_sentence_and_mean_pooling_says_that_it_is_blind(answered):
-    pictures, said, cost = video_lessons.rank_clips(answered[0], "a ball rising", "meanP", False, HEADS_OF, "en")
+    seen, pictures, said, cost = video_lessons.rank_clips(
+        answered[0], None, "a ball rising", "meanP", False, HEADS_OF, "en"
+    )
     assert len(pictures) == CLIPS
     assert said
     assert HEADS_OF in cost
-    backwards, again, _ = video_lessons.rank_clips(answered[0], "a ball rising", "seqTransf", True, HEADS_OF, "en")
+    _, backwards, again, _ = video_lessons.rank_clips(
+        answered[0], seen, "a ball rising", "seqTransf", True, HEADS_OF, "en"
+    )
     assert len(backwards) == CLIPS
     assert again == ""
 
 
+def test_another_sentence_head_or_direction_looks_at_no_clip_again(answered, monkeypatch, tmp_path):
+    library = answered[0]
+    seen = video_kept.look(library.paths, None, HEADS_OF)
+
+    def refuse(*_arguments, **_settings):
+        raise AssertionError("a second look")
+
+    monkeypatch.setattr(video_kept, "frames_of", refuse)
+    for head, backwards in (("seqTransf", False), ("tightTransf", True)):
+        assert video_lessons.rank_clips(library, seen, "a cube", head, backwards, HEADS_OF, "en")[0].names == seen.names
+    assert video_lessons.compare_heads(library, seen, "a cube", HEADS_OF, "en")[0].names == seen.names
+    assert video_kept.look(library.paths[:1], seen, HEADS_OF).names == seen.names[:1]
+    with pytest.raises(AssertionError, match="a second look"):
+        video_kept.look(library.paths, seen, "toybox-resnet")
+
+
+def test_moments_stand_video_by_video_with_the_clips_name(answered):
+    found = answered[1]
+    owners = [video.name for video, _ in found.shown()]
+    assert owners == sorted(owners, key=[video.name for video in found.moments.videos].index)
+    assert max(map(owners.count, owners)) <= video_kept.MOST_OF_ONE
+    assert all(Path(name).stem in caption for name, (_, caption) in zip(owners, answered[2], strict=True))
+
+
+def test_a_clip_taken_out_of_the_uploads_is_not_searched_any_more(toys, tmp_path):
+    mine = tmp_path / "mine.webm"
+    mine.write_bytes(Path(toys.paths[0]).read_bytes() + bytes(9))  # another file to the index
+    library = ask(toys, files=[str(mine)])[0]
+    assert len(library.keys) == CLIPS + 1
+    left, found, *_ = ask(library, files=[])
+    assert left.paths == toys.paths
+    assert str(mine) not in {video.path for video in found.moments.videos}
+
+
 def test_heads_stand_side_by_side_and_the_strip_shows_every_frame(answered):
-    table = video_lessons.compare_heads(answered[0], "a ball rising", HEADS_OF, "en")
+    seen, table = video_lessons.compare_heads(answered[0], None, "a ball rising", HEADS_OF, "en")
     assert all(head in table for head in video_lessons.HEADS)
-    strip = video_lessons.best_strip(answered[0], "a ball rising", "seqTransf", HEADS_OF, "en")
+    _, strip = video_lessons.best_strip(answered[0], seen, "a ball rising", "seqTransf", HEADS_OF, "en")
     assert strip.dtype == np.uint8
     assert strip.shape[1] > strip.shape[0]
 

@@ -58,6 +58,7 @@ def test_cross_entropy_cannot_fall_below_the_logarithm_of_the_clips_of_a_class(f
     assert by_count["2"]["own_text_floor"] == pytest.approx(np.log(2))
     assert by_count["1"]["own_text_push_apart"] == 0
     assert by_count["2"]["kl_push_apart"] < by_count["2"]["own_text_push_apart"]
+    assert "400 classes" in found["loss_note"]
 
 
 def test_in_one_frame_both_directions_look_alike(found):

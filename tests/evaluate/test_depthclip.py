@@ -32,5 +32,11 @@ def test_a_constant_ranks_like_chance_and_the_row_of_the_picture_does_not(found)
     assert found["by_answer"]["vertical position"]["rank_accuracy"] > 0.7
 
 
+def test_the_baselines_are_also_measured_having_learned_only_the_scored_depths(found):
+    rows = found["by_answer"]
+    assert rows["constant, below 20 m"]["abs_rel"] != rows["constant"]["abs_rel"]
+    assert {"mean depth, below 20 m", "vertical position, below 20 m"} <= set(rows)
+
+
 def test_the_toybox_calls_the_embedded_bins_by_their_words():
     assert tuple(distance_word(metres) for metres in TOYBOX.bins_metres) == TOYBOX.words

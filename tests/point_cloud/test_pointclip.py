@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from core.checkpoints import WEIGHTS_FILE, Weights
 from core.device import choose
+from core.point_cloud import pointclip
 from core.point_cloud.adapter import InterViewAdapter
 from core.point_cloud.pointclip import (
     ADAPTER_ENDING,
@@ -89,6 +90,16 @@ def test_clouds_of_different_sizes_score_the_same_alone_and_together(model):
     together = model.score(model.view_features(clouds), ["cup", "bed"])
     for cloud, scores in zip(clouds, together, strict=True):
         assert scores.cosines == pytest.approx(model.classify(cloud, ["cup", "bed"]).cosines, abs=1e-5)
+
+
+@pytest.mark.parametrize(("clouds", "calls"), [(1, 1), (5, 1), (6, 2)])
+def test_all_views_of_a_batch_are_seen_in_one_call_of_the_encoder(model, monkeypatch, clouds, calls):
+    seen = []
+    monkeypatch.setattr(pointclip, "encode_image", lambda net, inputs: seen.append(len(inputs)) or inputs[:, 0, 0, :4])
+    features = model.view_features([some_cloud(20, i) for i in range(clouds)])
+    assert len(seen) == calls
+    assert sum(seen) == clouds * RELEASED_ZERO_SHOT.views
+    assert features.shape == (clouds, RELEASED_ZERO_SHOT.views, 4)
 
 
 def test_bright_is_normalised_as_photographs_are(model):

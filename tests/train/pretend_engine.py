@@ -20,6 +20,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--data")
+    parser.add_argument("--weights")
     parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args()

@@ -15,6 +15,7 @@ from core.checkpoints import WEIGHTS_FILE, Weights
 from core.device import choose
 from core.train import action_films, actionclip
 from core.train.actionclip import ActionLesson, ActionRecipe, widened
+from core.train.recipes import RECIPES
 from core.train.run import Run
 from core.world.motion import clip
 from tests.tiny import RESNET, tiny_backbone
@@ -90,6 +91,28 @@ def test_turns_are_told_by_the_first_entries_of_a_feature(cache):
     assert taught._turn_loss(frames, turns).item() == pytest.approx(0, abs=1e-6)
     assert taught._turn_loss(frames * 0, turns).item() == pytest.approx(0.5)
     assert taught._turn_loss(frames, turns * torch.nan).item() == 0
+
+
+def test_heads_alone_learn_beside_towers_that_stay(cache, tmp_path):
+    taught = ActionLesson(
+        dataclasses.replace(RECIPES["actionclip-heads"], films=9, batch_films=2, steps=3), cache, None
+    )
+    picks = np.array([3, 0])
+    seen = taught.model.frames(torch.from_numpy(taught.films.maps[picks]).float())
+    torch.testing.assert_close(taught._frames(picks), seen, atol=2e-2, rtol=2e-2)  # half precision in other groups
+    before = {key: value.clone() for key, value in taught.model.state_dict().items()}
+    Run(taught, tmp_path, resume=False).train()
+    moved = {key for key, value in taught.model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved
+    assert not any(key.startswith("clip.") for key in moved)
+    path = tmp_path / "actionclip-heads.safetensors"
+    model = open_actionclip(Weights(name="new", system="actionclip", path=path), choose("cpu"), {WEIGHTS_FILE: path})
+    assert model.heads == HEADS
+
+
+def test_heads_of_another_backbone_are_refused(cache):
+    with pytest.raises(ValueError, match="was trained here on toybox-resnet"):
+        lesson(cache, start="toybox-actionclip", tuned=("layer3", "layer4"))
 
 
 def test_a_finished_run_opens_as_what_was_taught(cache, tmp_path):

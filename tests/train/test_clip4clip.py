@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from core import checkpoints
+from core import checkpoints, registry
 from core.backbones.clip_model import encode_text
 from core.checkpoints import WEIGHTS_FILE, Weights
 from core.device import choose
 from core.train import clip4clip, clips
 from core.train.clip4clip import Clip4ClipLesson, Clip4ClipRecipe, text_tower
+from core.train.recipes import RECIPES
 from core.train.run import Run
 from core.video_retrieval.clip4clip import open_clip4clip
 from tests.tiny import VIT, tiny_backbone
@@ -53,6 +54,27 @@ def test_a_finished_run_leaves_heads_that_open_beside_their_image_tower(cache, t
     film = np.zeros((3, 64, 64, 3), np.uint8)
     assert model.unseen_words(["a car spinning counterclockwise", "zebra"]) == ("zebra",)
     assert model.scores(model.encode([film]), ["a car rising"], "tightTransf").shape == (1, 1)
+
+
+def test_heads_alone_learn_beside_a_text_tower_that_stays(cache, tmp_path):
+    recipe = dataclasses.replace(RECIPES["clip4clip-heads"], clips=6, batch=4, tight_batch=2, steps=3)
+    lesson = Clip4ClipLesson(recipe, cache, None)
+    before = {key: value.clone() for key, value in lesson.model.state_dict().items()}
+    Run(lesson, tmp_path, resume=False).train()
+    moved = {key for key, value in lesson.model.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved
+    assert not any(key.startswith("clip.") for key in moved)
+    path = tmp_path / "clip4clip-heads.safetensors"
+    found = open_clip4clip(Weights(name="new", system="clip4clip", path=path), choose("cpu"), {WEIGHTS_FILE: path})
+    embedded = registry.load("clip4clip", "toybox-clip4clip")
+    text = ["a car spinning clockwise"]
+    np.testing.assert_allclose(found.backbone.encode_texts(text), embedded.backbone.encode_texts(text), atol=1e-3)
+
+
+def test_heads_of_another_backbone_are_refused(cache):
+    recipe = dataclasses.replace(RECIPES["clip4clip-heads"], clips=6, backbone="toybox-vit")
+    with pytest.raises(ValueError, match="was trained here on toybox-vit"):
+        Clip4ClipLesson(recipe, cache, None)
 
 
 def test_figures_are_shares_and_the_mean_knows_no_direction(cache):

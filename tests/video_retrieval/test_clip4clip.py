@@ -65,6 +65,32 @@ def test_kept_features_backwards_are_those_of_the_clip_backwards(model, films, f
     assert all(np.allclose(kept[::-1], seen, atol=1e-5) for kept, seen in zip(features, again, strict=True))
 
 
+def test_a_file_is_looked_at_once_for_each_network_and_for_its_bytes(model, films, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIP_FAMILY_CACHE", str(tmp_path / "cache"))
+    path, looks = tmp_path / "clip.mp4", []
+
+    def look(asked: Clip4Clip = model, looked_at: str = "5 uniform") -> np.ndarray:
+        return asked.encode_file(path, lambda: looks.append(looked_at) or films[0], looked_at=looked_at)
+
+    path.write_bytes(b"the bytes of a clip")
+    first = look()
+    assert (first == model.encode(films[:1])[0]).all()
+    assert (look() == first).all()
+    assert (look(Clip4Clip(model.backbone, Weights(name="heads do not look", system="clip4clip"))) == first).all()
+    assert len(looks) == 1
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-3])
+    assert (look() == first).all()
+    look(looked_at="5 head")
+    path.write_bytes(b"other bytes")
+    look()
+    torch.manual_seed(5)
+    other = tiny_backbone(SIZE)
+    next(other.model.parameters()).data += 0.01
+    look(Clip4Clip(other, Weights(name="other", system="clip4clip")))
+    assert len(looks) == 5
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_what_pads_a_shorter_clip_changes_nothing(model, features, head):
     together = model.scores(features, TEXTS, head)

@@ -15,7 +15,8 @@ from tests.tiny import VIT, tiny_backbone
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLIP_FAMILY_CACHE", str(tmp_path / "cache"))
     for name, shade in (("dark.webm", 20), ("light.webm", 230)):
         frames = np.full((4, 32, 48, 3), shade, np.uint8)
         media_video.write_webm(Film(frames=frames, seconds=np.arange(4, dtype=np.float32) / 4), tmp_path / name)
@@ -36,6 +37,8 @@ def test_each_sentence_gets_the_clips_in_order_and_a_damaged_one_is_named(folder
         assert scores == sorted(scores, reverse=True)
         assert all(clip["backwards"] == clip["scores"] for clip in result["clips"])  # meanP alone is here
         assert len(clip4clip.lines(result)) == 3
+    monkeypatch.setattr(model, "encode", None)  # a second time nothing is looked at
+    assert list(clip4clip.answers(arguments, [])) == found
     clip4clip.write(folder / "out", found)
     with (folder / "out" / "results.csv").open() as file:
         assert len(list(csv.reader(file))) == 1 + 2 * 2

@@ -1,4 +1,4 @@
-"""Vectors of frames: decoded beside the encoder, kept under a hash, the same the second time."""
+"""Vectors of frames: encoded as they are decoded, kept under a hash, the same the second time."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.video_retrieval import frame_features
+from core.video_retrieval import frame_features, inputs, kept
 from core.video_retrieval.clifs import PatchSettings, covering_patches, released_patches, released_search
 from core.video_retrieval.frame_features import Cancelled, FrameEncoder, FrameSettings
 from core.video_retrieval.units import Units, windows
@@ -34,8 +34,11 @@ def video(tmp_path):
     return path
 
 
-@pytest.fixture
-def encoder(tmp_path):
+@pytest.fixture(params=["in turn", "beside"])
+def encoder(request, tmp_path, monkeypatch):
+    """Return an encoder whose network shares the cores with the decoder, and one that works as if it did not."""
+    if request.param == "beside":
+        monkeypatch.setattr(frame_features, "in_turn", inputs.beside)
     return FrameEncoder(tiny_backbone(VIT), tmp_path / "cache")
 
 
@@ -150,7 +153,7 @@ def test_a_long_video_waits_in_the_queue_and_not_in_memory(encoder, video):
     stream = encoder.units(video, FrameSettings(), spans(10_000, touched=touched))
     next(stream)
     time.sleep(0.2)
-    assert len(touched) <= frame_features.QUEUED + 2 * frame_features.IMAGE_BATCH
+    assert len(touched) <= inputs.QUEUED + 2 * inputs.IMAGE_BATCH
     stream.close()
     assert not decoders()
 
@@ -188,7 +191,7 @@ def test_windows_must_touch():
 def test_the_cache_drops_what_was_unused_for_longest(encoder, video, monkeypatch):
     list(encoder.units(video, FrameSettings(), spans(2)))
     size = next(encoder.folder.glob("*.f16")).stat().st_size
-    monkeypatch.setattr(frame_features, "MOST_CACHE_BYTES", size)
+    monkeypatch.setattr(kept, "MOST_CACHE_BYTES", size)
     time.sleep(0.02)
     list(encoder.units(video, FrameSettings(step_seconds=2), spans(2)))
     (left,) = encoder.folder.glob("*.f16")
