@@ -17,6 +17,8 @@ from core.backbones.learnt_classes import taken_out
 from core.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from core.train.status import replace_file
 
+HUB_LICENCES = ("apache-2.0", "mit")  # names that the Hub knows; any other is spelled out
+
 
 def open_clip_folder(model: CLIP, folder: Path) -> None:
     """Write a CLIP so that `open_clip.create_model_and_transforms("local-dir:FOLDER")` opens it.
@@ -83,6 +85,13 @@ def model_card(weights: Path) -> Path:
     return path
 
 
+def _licence(name: str) -> list[str]:
+    """Return the lines of the page's head that the Hub reads a licence from."""
+    if name.lower() in HUB_LICENCES:
+        return [f"license: {name.lower()}"]
+    return ["license: other", f"license_name: {json.dumps(name)}"]
+
+
 def _page(card: Mapping[str, Any], *, opens: bool) -> str:
     name = card["name"]
     measured = [line for line in card["curve"] if _figures(line)]
@@ -92,7 +101,7 @@ def _page(card: Mapping[str, Any], *, opens: bool) -> str:
     ]
     lines = [
         "---",
-        f"license: {card['licence'].lower()}",
+        *_licence(card["licence"]),
         *(["library_name: open_clip", "pipeline_tag: zero-shot-image-classification"] if opens else []),
         "---",
         f"# {name}",

@@ -33,6 +33,7 @@ from core.train.losses import class_prompt_loss, contrastive_loss
 from core.train.machines import ALONE, Machines
 from core.train.photos import Photographs, photographs
 from core.train.run import adam_w
+from core.train.starting import licence_of
 from core.train.vocabulary import grow, knows
 from core.world.shapes import CATEGORIES
 
@@ -87,6 +88,7 @@ class FineTuneLesson:
         self.train, self.test = self.photos.train, self.photos.test
         if recipe.epochs is not None:
             recipe = replace(recipe, steps=max(1, round(recipe.epochs * len(self.train) / recipe.batch)))
+        self.licence = licence_of("clip", recipe.start)
         if Path(recipe.start).is_file():  # the card need not say in which folder of this machine
             recipe = replace(recipe, start=Path(recipe.start).name)
         self.recipe, self.batch = recipe, recipe.batch
@@ -187,6 +189,7 @@ class FineTuneLesson:
         tuned = self.plain()
         between = {share: wise_ft.interpolated(tuned, self.start, share) for share in wise_ft.SHARES}
         return {
+            "licence": self.licence,
             "data": self.photos.report.card(),
             "photographs": len(self.train),
             "photograph_classes": list(self.train.names),

@@ -40,6 +40,7 @@ from core.train.glip_loss import Truth, glip_loss
 from core.train.glip_watch import shown_boxes
 from core.train.photos import Report
 from core.train.run import adam_w
+from core.train.starting import licence_of
 from core.world.picture import picture
 from core.world.scene import BASE, NOVEL
 
@@ -86,6 +87,7 @@ class GlipTuningLesson:
         else:
             found = annotated(data, longest=longest)
             self.train, self.test, self.names, self.report = found.train, found.test, found.names, found.report
+        self.licence = licence_of("glip", recipe.start)
         if Path(recipe.start).is_file():  # the card need not say in which folder of this machine
             recipe = replace(recipe, start=Path(recipe.start).name)
         self.recipe, self.batch = recipe, recipe.batch
@@ -152,6 +154,7 @@ class GlipTuningLesson:
         named = ", ".join(self.names[:MOST_NAMED]) + (" and more" if len(self.names) > MOST_NAMED else "")
         prompt = f"a GLIP with a tuned prompt, which answers for {named}; other words are asked as before"
         return {
+            "licence": self.licence,
             "data": self.report.card(),
             "pictures": len(self.train),
             "classes": list(self.names),

@@ -26,6 +26,7 @@ from core.backbones.learnt_classes import LearntClasses
 from core.train import validation
 from core.train.finetune import input_size, labelled, opened
 from core.train.run import adam_w
+from core.train.starting import licence_of
 
 MOST_NAMED = 12
 
@@ -80,6 +81,7 @@ class ProbeLesson:
             raise ValueError("A linear probe needs a class for every picture: give a folder of class folders.")
         if recipe.epochs is not None:
             recipe = replace(recipe, steps=max(1, round(recipe.epochs * len(train) / recipe.batch)))
+        self.licence = licence_of("clip", recipe.start)
         if Path(recipe.start).is_file():  # the card need not say in which folder of this machine
             recipe = replace(recipe, start=Path(recipe.start).name)
         self.recipe, self.batch, self.names = recipe, recipe.batch, train.names
@@ -117,6 +119,7 @@ class ProbeLesson:
     def facts(self) -> dict[str, Any]:
         """Return what was read, the order of the classes, and what the weights are good for."""
         return {
+            "licence": self.licence,
             "data": self.photos.report.card(),
             "photographs": len(self.features),
             "photograph_classes": list(self.names),

@@ -23,6 +23,7 @@ from core.train.coco import Annotated, annotated
 from core.train.photos import Report
 from core.train.sam import WATCHED, WATCHED_SEED, SamLesson
 from core.train.sam_data import PADDING, UNKNOWN, Scenes, toybox_scenes
+from core.train.starting import licence_of
 from core.world.captions import MIN_SHARE
 
 PARTS = ("prompt_encoder", "mask_decoder")
@@ -57,6 +58,7 @@ class SamDecoderLesson(SamLesson):
         for part in PARTS:
             getattr(self.model, part).requires_grad_(True)
         self.side = self.model.image_encoder.img_size
+        self.licence = licence_of("sam", recipe.start)
         if Path(recipe.start).is_file():  # the card need not say in which folder of this machine
             recipe = replace(recipe, start=Path(recipe.start).name)
         self.recipe, self.cache, self.batch = recipe, cache, recipe.batch
@@ -80,7 +82,13 @@ class SamDecoderLesson(SamLesson):
         """Return what was read, the figures before, and how little of the network learnt."""
         read = {} if self.report is None else {"data": self.report.card()}
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        return {**read, "scenes": len(self.scenes), "before": self.before, "trained_parameters": trained}
+        return {
+            **read,
+            "licence": self.licence,
+            "scenes": len(self.scenes),
+            "before": self.before,
+            "trained_parameters": trained,
+        }
 
     @cached_property
     def watched(self) -> Scenes:

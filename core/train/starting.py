@@ -33,6 +33,11 @@ def go_on_from(model: nn.Module, system: str, name: str, *, apart: str | None = 
     model.load_state_dict(found, strict=False)
 
 
+def licence_of(system: str, name: str) -> str:
+    """Return the licence of weights that a run goes on from, which what it leaves is under too."""
+    return checkpoints.resolve(system, name).licence
+
+
 def stretched(table: Float[Tensor, "..."], shape: torch.Size) -> Float[Tensor, "..."]:
     """Return a table of places (1 h w C), (2h-1 C) or (1 1+h*h C) for another grid; any other tensor as it is."""
     if table.shape == shape or table.ndim != len(shape) or table.shape[-1] != shape[-1]:

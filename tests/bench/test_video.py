@@ -11,13 +11,13 @@ from tests.tiny import VIT, tiny_backbone
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    for name, value in {"SIZE_HW": (64, 96), "BLOCK": 8, "CLIPS": 2, "CLIP_SECONDS": 2}.items():
+    for name, value in {"SIZE_HW": (64, 96), "SMALLER_HW": (48, 64), "BLOCK": 8, "CLIPS": 2, "CLIP_SECONDS": 2}.items():
         monkeypatch.setattr(video, name, value)
     monkeypatch.setattr(video, "_backbone", lambda device="cpu": tiny_backbone(VIT))
 
 
 def test_both_sides_look_at_the_same_frames(tmp_path):
-    files = [video._write_clip(tmp_path / f"{number}.mp4", number, 2) for number in range(2)]
+    files = [video._write_clip(tmp_path / f"{number}.mp4", number) for number in range(2)]
     theirs = video._decode(files)
     ours = [picture for file in files for _, _, picture in media_video.frame_spans(file, video.STEP_SECONDS)]
     assert len(ours) == len(theirs) == 4
@@ -29,18 +29,19 @@ def test_the_report_holds_the_ratio_and_what_memory_does(monkeypatch):
     monkeypatch.setattr(video, "_peak_megabytes", lambda clip: media_video.video_facts(clip).seconds)
     found = video.indexing()
     assert found["ratio"] == pytest.approx(found["ours_median_seconds"] / found["alternative_median_seconds"])
+    assert found["ratio_of_smaller_pictures"] > 0
     assert found["peak_megabytes"] == pytest.approx(6, abs=0.1)
     assert found["peak_megabytes_of_4_times_the_length"] == pytest.approx(24, abs=0.1)
 
 
 def test_on_a_gpu_the_slower_of_the_two_is_the_measure(tmp_path):
-    file = video._write_clip(tmp_path / "0.mp4", 0, 2)
+    file = video._write_clip(tmp_path / "0.mp4", 0)
     found = video._times_the_slower(video._backbone(), [file], [10.0, 20.0, 30.0])
     assert found["times_the_slower_of_the_two"] > 20  # each takes less than a second
 
 
 def test_a_clip_several_times_in_a_row_plays_to_its_end(tmp_path):
-    clip = video._write_clip(tmp_path / "0.mp4", 0, 2)
+    clip = video._write_clip(tmp_path / "0.mp4", 0)
     path = video._repeated(clip, 3)
     times = media_video.frame_seconds(path, decode=True)
     assert len(times) == 3 * 2 * video.RATE

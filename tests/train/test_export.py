@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from core.backbones.clip_model import encode_text
+from core.train import export
 from core.train.data import tokenise
 from core.train.export import model_card, open_clip_folder
 from tests.tiny import RESNET, VIT, tiny_backbone
@@ -53,3 +54,11 @@ def test_the_page_tells_figures_data_and_command(tmp_path):
     assert "a.png: not a picture, or damaged" in page
     assert "python -m core.train clip-finetune" in page
     assert "open_clip" not in page
+
+
+def test_a_licence_that_the_hub_does_not_know_is_spelled_out():
+    assert export._licence("Apache-2.0") == ["license: apache-2.0"]
+    assert export._licence("Some terms: research only") == [
+        "license: other",
+        'license_name: "Some terms: research only"',
+    ]
