@@ -64,7 +64,7 @@ class GroupVitSettings:
 
 
 RELEASED = GroupVitSettings()
-TOYBOX = GroupVitSettings(pixels=160, threshold=0.6)  # for weights of core/train/groupvit.py, which sees 160 pixels
+TOYBOX = GroupVitSettings(pixels=160, threshold=0.3)  # for weights of core/train/groupvit.py, which sees 160 pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
