@@ -80,6 +80,17 @@ def _long(recipe: str, minutes: float, learning_rate: float, data: str = "none")
     return Offer(recipe=recipe, minutes=minutes, most_minutes=180, learning_rate=learning_rate, data=data)
 
 
+def _larger(system: str, minutes: float, learning_rate: float) -> Offer:
+    return Offer(
+        recipe=f"{system}-large",
+        minutes=minutes,
+        most_minutes=180,
+        learning_rate=learning_rate,
+        data="none",
+        starts_from=system,
+    )
+
+
 OFFERS: dict[str, Offer] = {
     offer.recipe: offer
     for offer in (
@@ -96,12 +107,15 @@ OFFERS: dict[str, Offer] = {
         _long("actionclip", 10, 1e-3),
         _long("actionclip-heads", 1, 1e-3),
         _long("lseg", 60, 1e-3),
+        _larger("lseg", 60, 6e-4),
         _long("groupvit", 60, 1e-3),
         _long("vild", 30, 1.5e-3),
         Offer(recipe="glip", minutes=60, most_minutes=180, learning_rate=1e-3, timed=False),
+        _larger("glip", 60, 6e-4),
         _from_boxes("glip-prompt", "glip", 0.05),
         _from_boxes("glip-finetune", "glip", 2e-4),
         _long("sam", 60, 6e-4),
+        _larger("sam", 35, 3e-4),
         _from_boxes("sam-decoder", "sam", 1e-4),
         _long("depthclip", 5, 5e-4),
     )
