@@ -164,7 +164,7 @@ RECIPES: dict[str, Any] = {
         crop=160,
         batch_annotated=7,
         batch_plain=6,
-        steps=4_000,
+        steps=3_600,
         learning_rate=6e-4,
         first_region_step=0,
         first_contrast_step=0,
@@ -175,13 +175,9 @@ RECIPES: dict[str, Any] = {
     "sam-large": SamRecipe(  # as above
         start="toybox-sam", image_size=192, batch=6, steps=2_500, learning_rate=3e-4
     ),
-    "vild": VildRecipe(),
     "sam-decoder": SamDecoderRecipe(),
+    "vild": VildRecipe(),
     "glip": GlipRecipe(),
-    "glip-prompt": GlipTuningRecipe(),
-    "glip-finetune": GlipTuningRecipe(
-        checkpoint="glip-finetuned", method="full", learning_rate=2e-4, weight_decay=0.02
-    ),
     "glip-large": GlipRecipe(  # as above, with pseudo boxes from the start on
         start="toybox-glip",
         picture=224,
@@ -192,8 +188,12 @@ RECIPES: dict[str, Any] = {
         imitation_share=0.0,
         pseudo_share=0.0,
         naming_weight=0.5,
-        steps=4_200,
+        steps=3_000,
         learning_rate=6e-4,
+    ),
+    "glip-prompt": GlipTuningRecipe(),
+    "glip-finetune": GlipTuningRecipe(
+        checkpoint="glip-finetuned", method="full", learning_rate=2e-4, weight_decay=0.02
     ),
     "depthclip": PlacesRecipe(checkpoint="toybox-places", start="toybox-resnet"),
     "pointclip": AdapterRecipe(checkpoint="toybox-resnet-pointclip", backbone="toybox-resnet"),
