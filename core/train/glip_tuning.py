@@ -47,7 +47,7 @@ from core.world.scene import BASE, NOVEL
 FIRST, FIRST_WATCHED = 43_000_000, 5_450_000  # seeds of the Toybox's pictures, to learn from and to be watched on
 FIRST_UNRELATED, MOST_UNRELATED = 5_470_000, 40  # of base things, for what is forgotten
 SEED_STEP = 100_000
-TOY_PIXELS, MOST_THINGS, SAMPLES = 160, 4, 2
+TOY_PIXELS, MOST_THINGS, SAMPLES = 224, 4, 2
 KEPT_BYTES = 1_500_000_000  # of pyramids in memory
 LEAST_SCORE = 0.01  # of a box that average precision is told of
 MOST_MEASURED = 60  # pictures
