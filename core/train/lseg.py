@@ -11,25 +11,28 @@ text tower. Different from it:
 - The ViT does not begin from ImageNet-21k but from the embedded ViT of CLIP, which knows the Toybox; its first
   normalisation, which LSeg's ViT lacks, is folded into the patches with the mean deviation of a token.
 - Novel words: with masks alone the pixels of a thing that was never annotated go to the nearest base word. So there
-  are pictures without any annotation, in which what the network itself separates from the rest is cut out, shown to
-  the frozen CLIP, and its pixels are drawn to that vector (the idea of ViLD, Gu et al. 2022, Sec. 3.3, with the
-  network's own regions for proposals). CLIP's vectors of pictures lie apart from those of words, so the step between
-  the two, measured on base things, is added first. No novel word or mask is ever read.
+  are pictures without any annotation, in which pixels alone propose regions (regions.py); each is cut out, shown to
+  the frozen CLIP, and its pixels are drawn to that vector (the idea of ViLD, Gu et al. 2022, Sec. 3.3). CLIP's vectors
+  of pictures lie apart from those of words, so the step between the two, measured on base things, is added first. No
+  novel word or mask is ever read.
+- Cross entropy leaves open where a pixel lies among words that are not on the list: an annotated pixel is drawn to its
+  own word besides, and what is no thing away from the regions' vectors, some of which are novel things'.
 
-Legend: B pictures, S side of a crop, h places along a side of the map, N words, D embedding size, R regions.
+Legend: B pictures, M without annotation, S side of a crop, h places along a side of the map, H W those of a picture,
+N words, D embedding size, R regions.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from open_clip.transformer import VisionTransformer
 from torch import Tensor
 
@@ -40,14 +43,18 @@ from core.checkpoints import WEIGHTS_FILE
 from core.device import choose
 from core.metrics.segmentation import Confusion
 from core.segmentation.lseg_model import LOGIT_SCALE, LsegNetwork, Regulariser, products, text_tower
-from core.train.augment import MEAN, STD, normalise
-from core.train.lseg_data import NAMES, cut, cut_labels, random_crops, relight, toybox_scenes
+from core.train.augment import MEAN, STD
+from core.train.lseg_data import CHUNK, NAMES, cut, cut_labels, in_pieces, random_crops, relight, toybox_scenes
+from core.train.regions import LEAST_PIXELS, foreground, separate, spoken_for
 from core.train.run import adam_w
 from core.train.starting import go_on_from
 from core.world.picture import picture
 from core.world.scene import BASE, NOVEL
 from core.world.shapes import CATEGORIES
 
+log = logging.getLogger(__name__)
+VERSION = 1  # raise it when what is proposed changes, so that kept regions are found again
+NO_REGION = -1
 OTHER = "other"  # the released app's word for what is none of the others
 OWN_BLOCKS = Regulariser(kind="bottleneck", blocks=2)
 ABLATION = tuple(
@@ -57,11 +64,9 @@ ABLATION = tuple(
 OTHER_WEIGHT = 0.4  # of a pixel of no thing, of which there are four times as many
 SIDE_WEIGHT = 0.5  # of the loss on the scores before the blocks
 WATCHED_SEED, WATCHED = 5_300_000, 80  # of the pictures that a run is watched on
-MAX_REGIONS = 4  # in a picture
 SHARPNESS = 1.5  # how far a region's vector goes from the mean, in its own distances: parts the words better
+COMPARED = 48  # regions of other pictures that a step compares with
 BRIDGED = 240  # annotated pictures that the step from pictures to words is measured on
-MARGIN = 1.2  # side of a region's square over the region's own; measured: CLIP names Toybox things best with this
-Regions = list[tuple[int, Bool[np.ndarray, "h h"]]]  # picture and places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +78,7 @@ class LsegRecipe:
     vit: str = "toybox-vit"  # the ViT to begin from
     start: str | None = None  # a whole LSeg of these sizes to go on from, a name or a file
     annotated: int = 9_000  # pictures with masks, base things only
-    plain: int = 6_000  # pictures without
+    plain: int = 8_000  # pictures without
     picture: int = 128  # their side
     crop: int = 96
     batch_annotated: int = 12
@@ -85,11 +90,11 @@ class LsegRecipe:
     vit_share: float = 0.4  # of the learning rate, for what is not new
     weight_decay: float = 0.02
     warmup: float = 0.04  # share of the run
-    first_region_step: int = 500  # before it the network separates nothing yet
     least_region: int = 20  # places of the map
+    word_weight: float = 1.0  # of how far an annotated pixel is from its own word
+    nothing_weight: float = 0.5  # of telling pixels of no thing from all regions
     region_weight: float = 2.0
-    first_contrast_step: int = 1300  # from it on regions are also told from one another; before it they are too rough
-    contrast_weight: float = 1.5
+    contrast_weight: float = 1.5  # of how regions compare with one another
     autocast_dtype: str | None = "bfloat16"  # of the image tower: half the time
     seed: int = 0
 
@@ -108,6 +113,7 @@ class LsegLesson:
         self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, vit_path)}
         self.words = self.clip.encode_texts([*NAMES, OTHER])  # (N, D), bare words as in the paper
         self.pictures_mean, self.words_mean = self._means()
+        self.places, self.taught = self._taught(cache)
         torch.manual_seed(recipe.seed)
         network = _network(recipe, vit.model.visual, checkpoints.read_tensors(clip_path))
         self.model = network.to(memory_format=torch.channels_last)
@@ -138,17 +144,23 @@ class LsegLesson:
         theta = random_crops(recipe.batch_annotated, least_zoom=0.6, most_zoom=1.04, generator=generator)
         images = cut(torch.from_numpy(self.scenes.pictures[picks]), theta, recipe.crop)
         truth = cut_labels(torch.from_numpy(self.scenes.labels[picks]), theta, recipe.crop)
-        plain = torch.from_numpy(self.scenes.plain[rng.integers(len(self.scenes.plain), size=recipe.batch_plain)])
+        plain = rng.integers(len(self.scenes.plain), size=recipe.batch_plain)
         plain_theta = random_crops(recipe.batch_plain, least_zoom=0.6, most_zoom=1.04, generator=generator)
-        images = torch.cat([images, cut(plain, plain_theta, recipe.crop)])
-        features = self._features(2 * relight(images, generator) - 1)
+        images = torch.cat([images, cut(torch.from_numpy(self.scenes.plain[plain]), plain_theta, recipe.crop)])
+        annotated, without = self._features(2 * relight(images, generator) - 1).split(
+            [recipe.batch_annotated, recipe.batch_plain]
+        )
         chosen, target = _label_list(truth, rng)
-        loss = self._pixel_loss(features[: recipe.batch_annotated], self.words[chosen], target, step)
-        if step < recipe.first_region_step:
-            return loss
-        distance, contrast = self._region_losses(features[recipe.batch_annotated :], plain, plain_theta)
-        loss = loss + recipe.region_weight * distance
-        return loss if step < recipe.first_contrast_step else loss + recipe.contrast_weight * contrast
+        beside = self.taught[rng.integers(len(self.taught), size=COMPARED)]
+        places = cut_labels(torch.from_numpy(self.places[plain]), plain_theta, recipe.crop)
+        distance, contrast = self._region_losses(without, places, torch.cat([self.words, beside]))
+        return (
+            self._pixel_loss(annotated, self.words[chosen], target, step)
+            + recipe.word_weight * self._word_distance(annotated, truth)
+            + recipe.nothing_weight * self._nothing_loss(annotated, truth, beside)
+            + recipe.region_weight * distance
+            + recipe.contrast_weight * contrast
+        )
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
@@ -200,69 +212,78 @@ class LsegLesson:
         )
         return own + SIDE_WEIGHT * before + beside
 
+    def _word_distance(self, features: Float[Tensor, "B D h h"], truth: Int[Tensor, "B h h"]) -> Float[Tensor, ""]:
+        """Return one minus the cosine of a pixel with its own word, which keeps words away that no mask speaks of."""
+        weights = torch.ones(len(self.words))
+        weights[-1] = OTHER_WEIGHT
+        weights = weights[truth]
+        cosines = torch.einsum("bdhw,bhwd->bhw", features, self.words[truth])
+        return (weights * (1 - cosines)).sum() / weights.sum()
+
+    def _nothing_loss(
+        self, features: Float[Tensor, "B D h h"], truth: Int[Tensor, "B h h"], beside: Float[Tensor, "R D"]
+    ) -> Float[Tensor, ""]:
+        """Return the cross entropy of pixels of no thing with 'other', against what CLIP says of regions."""
+        logits = products(features, torch.cat([self.words[-1:], beside]))
+        return -logits.log_softmax(1)[:, 0][truth == len(NAMES)].sum() / (truth == len(NAMES)).sum().clamp(min=1)
+
     def _region_losses(
-        self, features: Float[Tensor, "B D h h"], pictures: Tensor, theta: Float[Tensor, "B 2 3"]
+        self, features: Float[Tensor, "B D h h"], places: Int[Tensor, "B h h"], beside: Float[Tensor, "N D"]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Return how far the pixels of regions are from what CLIP says of these, 0 where there is no region.
 
-        The first is one minus the cosine. The second is the divergence from how CLIP's vector compares with the words
-        and with the other regions: it parts what the cosine alone leaves half-way to the nearest base word.
+        `places` holds the number of each place's region. The first is one minus the cosine. The second is the
+        divergence from how CLIP's vector compares with the words and with other regions: it parts what the cosine
+        alone leaves half-way to the nearest base word.
         """
-        with torch.no_grad():
-            other = products(features.detach(), self.words).softmax(1)[:, -1]
-            regions = separate((other < 0.5).numpy(), self.recipe.least_region)
-            if not regions:
-                return features.sum() * 0, features.sum() * 0
-            spoken = self._spoken_for(regions, pictures, theta) - self.pictures_mean
-            taught = F.normalize(SHARPNESS * spoken + self.words_mean, dim=-1)
-            beside = torch.cat([self.words, taught])
-            wanted = (LOGIT_SCALE * taught @ beside.T).softmax(-1)
         distances, divergences = [], []
-        for number, (index, mask) in enumerate(regions):
-            pixels = features[index][:, torch.from_numpy(mask)].T  # (pixels, D)
-            distances.append((1 - pixels @ taught[number]).mean())
-            compared = (LOGIT_SCALE * pixels @ beside.T).log_softmax(-1)
-            divergences.append(F.kl_div(compared, wanted[number].expand_as(compared), reduction="batchmean"))
+        for index, region in enumerate(places):
+            numbers, sizes = region[region != NO_REGION].unique(return_counts=True)
+            for number in numbers[sizes >= self.recipe.least_region]:
+                taught = self.taught[number]
+                pixels = features[index][:, region == number].T  # (pixels, D)
+                distances.append((1 - pixels @ taught).mean())
+                compared = (LOGIT_SCALE * pixels @ beside.T).log_softmax(-1)
+                wanted = (LOGIT_SCALE * taught @ beside.T).softmax(-1)
+                divergences.append(F.kl_div(compared, wanted.expand_as(compared), reduction="batchmean"))
+        if not distances:
+            return features.sum() * 0, features.sum() * 0
         return torch.stack(distances).mean(), torch.stack(divergences).mean()
 
-    @torch.no_grad()
+    def _taught(self, cache: Path) -> tuple[Int[np.ndarray, "M H W"], Float[Tensor, "R D"]]:
+        """Propose regions of the plain pictures: return the number of each pixel's, and where each is drawn to.
+
+        What takes minutes is found once and kept in `cache`.
+        """
+        plain = self.scenes.plain
+        digest = hashlib.sha256(repr((VERSION, plain.shape, self.hashes)).encode() + plain[::97].tobytes())
+        path = cache / f"lseg-regions-{digest.hexdigest()[:12]}.npz"
+        if not path.exists():
+            log.info("proposing regions of %d pictures", len(plain))
+            pieces = [plain[start : start + CHUNK] for start in range(0, len(plain), CHUNK)]
+            inside = np.concatenate(in_pieces(_foregrounds, pieces))
+            regions = separate(inside, LEAST_PIXELS)
+            numbers = np.full(inside.shape, NO_REGION, np.int32)
+            for number, (index, mask) in enumerate(regions):
+                numbers[index][mask] = number
+            pieces = [regions[start : start + CHUNK] for start in range(0, len(regions), CHUNK)]
+            spoken = torch.cat([spoken_for(self.clip, piece, torch.from_numpy(plain)) for piece in pieces])
+            part = path.with_suffix(".part.npz")
+            np.savez_compressed(part, numbers=numbers, spoken=spoken.numpy())
+            part.replace(path)
+        with np.load(path) as stored:
+            numbers, spoken = stored["numbers"], torch.from_numpy(stored["spoken"])
+        return numbers, F.normalize(SHARPNESS * (spoken - self.pictures_mean) + self.words_mean, dim=-1)
+
     def _means(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
         """Return the mean of CLIP's vectors for pictures of base things, and for their words."""
-        labels = torch.from_numpy(self.scenes.labels[:BRIDGED])
-        whole = torch.eye(2, 3).expand(len(labels), 2, 3)
-        things = cut_labels(labels, whole, self.recipe.picture) < len(NAMES)
-        regions = separate(things.numpy(), self.recipe.least_region)
-        spoken = self._spoken_for(regions, torch.from_numpy(self.scenes.pictures[: len(labels)]), whole)
+        things = self.scenes.labels[:BRIDGED] < len(NAMES)
+        spoken = spoken_for(self.clip, separate(things, LEAST_PIXELS), torch.from_numpy(self.scenes.pictures[:BRIDGED]))
         return spoken.mean(0), self.words[:-1].mean(0)
 
-    def _spoken_for(self, regions: Regions, pictures: Tensor, theta: Float[Tensor, "B 2 3"]) -> Float[Tensor, "R D"]:
-        """Return CLIP's unit vector for the square around each region, cut from the whole picture."""
-        owners = torch.tensor([index for index, _ in regions])
-        inner = torch.stack([square(mask) for _, mask in regions])
-        outer = theta[owners]
-        joined = torch.cat([outer[:, :, :2] @ inner[:, :, :2], outer[:, :, :2] @ inner[:, :, 2:] + outer[:, :, 2:]], 2)
-        crops = cut(pictures[owners], joined, self.clip.preprocess.size)
-        return F.normalize(self.clip.model.encode_image(normalise(crops)), dim=-1)
 
-
-def separate(foreground: Bool[np.ndarray, "B h h"], least: int) -> Regions:
-    """Return the connected regions of at least this many places, the largest few of each picture."""
-    found: Regions = []
-    for index, mask in enumerate(foreground):
-        labels, count = scipy.ndimage.label(mask)
-        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        order = [number for number in np.argsort(-sizes, kind="stable")[:MAX_REGIONS] if sizes[number] >= least]
-        found += [(index, labels == number + 1) for number in order]
-    return found
-
-
-def square(mask: Bool[np.ndarray, "h h"]) -> Float[Tensor, "2 3"]:
-    """Return the affine map from the frame of the square around a region to that of the map, both -1 to 1."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    places = len(mask)
-    half = MARGIN * max(np.ptp(rows) + 1, np.ptp(columns) + 1) / places
-    middle_x, middle_y = ((ends[0] + ends[-1] + 1) / places - 1 for ends in (columns, rows))
-    return torch.tensor([[half, 0, middle_x], [0, half, middle_y]], dtype=torch.float32)
+def _foregrounds(pictures: UInt8[np.ndarray, "B H W 3"]) -> Bool[np.ndarray, "B H W"]:
+    return np.stack([foreground(each) for each in pictures])
 
 
 @torch.no_grad()

@@ -9,15 +9,17 @@ import hashlib
 import logging
 import multiprocessing
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer, UInt8
 from torch import Tensor
 
 from core.world.picture import picture
@@ -27,7 +29,7 @@ from core.world.shapes import CATEGORIES
 
 log = logging.getLogger(__name__)
 NAMES = BASE  # what a pixel of an annotated picture can be, besides nothing of them
-MOST_THINGS = 4
+MOST_THINGS, MOST_PLAIN = 4, 2  # in a picture; where pixels alone propose regions, things that touch are one
 FIRST_ANNOTATED, FIRST_PLAIN = 21_000_000, 22_000_000  # seeds; a recipe's seed moves both
 SEED_STEP = 100_000
 DRAWING = 2  # raise it when the Toybox itself changes, so that cached pictures are drawn again
@@ -45,13 +47,15 @@ class Scenes:
 
 
 def toybox_scenes(seed: int, annotated: int, plain: int, *, size: int, cache: Path) -> Scenes:
-    """Draw scenes of one to four things on all cores; a second call reads them back from `cache`."""
-    name = hashlib.sha256(repr((seed, annotated, plain, size, MOST_THINGS, SAMPLES, DRAWING)).encode()).hexdigest()
+    """Draw scenes of one to four things, or two, on all cores; a second call reads them back from `cache`."""
+    name = hashlib.sha256(
+        repr((seed, annotated, plain, size, MOST_THINGS, MOST_PLAIN, SAMPLES, DRAWING)).encode()
+    ).hexdigest()
     path = cache / f"lseg-{name[:12]}.npz"
     if not path.exists():
         log.info("drawing %d Toybox scenes", annotated + plain)
-        with_labels = _drawn(FIRST_ANNOTATED + SEED_STEP * seed, annotated, size, "base")
-        without = _drawn(FIRST_PLAIN + SEED_STEP * seed, plain, size, "seen")
+        with_labels = _drawn(FIRST_ANNOTATED + SEED_STEP * seed, annotated, size, "base", MOST_THINGS)
+        without = _drawn(FIRST_PLAIN + SEED_STEP * seed, plain, size, "seen", MOST_PLAIN)
         cache.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
         np.savez(part, pictures=with_labels[0], labels=with_labels[1], plain=without[0])
@@ -90,7 +94,7 @@ def cut(pictures: UInt8[Tensor, "B H W 3"], theta: Float[Tensor, "B 2 3"], size:
     return F.grid_sample(images, grid, "bilinear", "reflection", align_corners=False).clamp(0, 1)
 
 
-def cut_labels(labels: UInt8[Tensor, "B H W"], theta: Float[Tensor, "B 2 3"], size: int) -> Int[Tensor, "B h h"]:
+def cut_labels(labels: Integer[Tensor, "B H W"], theta: Float[Tensor, "B 2 3"], size: int) -> Int[Tensor, "B h h"]:
     """Return the label at each place of the network's map, half as many along a side as the crop has pixels.
 
     The map's outer places lie on the outer pixels, because the network doubles it with align_corners.
@@ -120,14 +124,17 @@ def relight(images: Float[Tensor, "B 3 S S"], generator: torch.Generator) -> Flo
     return (((images - mean) * contrast + mean) * light * balance).clamp(0, 1)
 
 
-def _drawn(first: int, count: int, size: int, pairs: str) -> list[np.ndarray]:
-    chunks = [(first + start, min(CHUNK, count - start)) for start in range(0, count, CHUNK)]
-    draw = partial(_draw_chunk, size=size, pairs=pairs)
-    if min(_cores(), len(chunks)) == 1:
-        parts = [draw(chunk) for chunk in chunks]
-    else:
-        with ProcessPoolExecutor(_cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
-            parts = list(pool.map(draw, chunks))
+def in_pieces(work: Callable[[Any], Any], pieces: Sequence[Any]) -> list[Any]:
+    """Do the same work to every piece, on all cores that this process may use."""
+    if min(_cores(), len(pieces)) == 1:
+        return [work(piece) for piece in pieces]
+    with ProcessPoolExecutor(_cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(work, pieces))
+
+
+def _drawn(first: int, count: int, size: int, pairs: str, most: int) -> list[np.ndarray]:
+    pieces = [range(first + start, first + min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    parts = in_pieces(partial(_draw_chunk, size=size, pairs=pairs, most=most), pieces)
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 
@@ -136,10 +143,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _draw_chunk(chunk: tuple[int, int], *, size: int, pairs: str) -> tuple[np.ndarray, np.ndarray]:
-    first, count = chunk
-    views = [
-        picture(seed, size, count=1 + seed % MOST_THINGS, pairs=pairs, samples=SAMPLES)
-        for seed in range(first, first + count)
-    ]
+def _draw_chunk(seeds: range, *, size: int, pairs: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+    views = [picture(seed, size, count=1 + seed % most, pairs=pairs, samples=SAMPLES) for seed in seeds]
     return np.stack([view.rgb for view in views]), np.stack([pixel_names(view) for view in views])

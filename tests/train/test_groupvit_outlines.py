@@ -6,7 +6,7 @@ import torch
 
 from core.train.data import tokenise
 from core.train.groupvit_data import NOUNS, captioned, noun_prompt
-from core.train.groupvit_outlines import OutlineTeacher, foreground, outline_loss, shares
+from core.train.groupvit_outlines import OutlineTeacher, outline_loss, shares
 from core.world.picture import picture
 from core.world.shapes import CATEGORIES
 from tests.tiny import VIT, tiny_clip
@@ -26,19 +26,6 @@ def teacher() -> OutlineTeacher:
 def scenes(count: int = 3):
     pictures = np.stack([picture(seed, 64, count=1, samples=1).rgb for seed in range(count)])
     return captioned(pictures, np.repeat(tokenise([SENTENCE], VIT.context_length)[None], count, 0))
-
-
-def test_the_foreground_is_most_of_what_stands_on_the_ground():
-    both = either = 0
-    for seed in range(12):
-        view = picture(33_000_000 + seed, 128, count=1 + seed % 3, samples=1)
-        things, found = view.categories.ids >= 0, foreground(view.rgb)
-        both, either = both + (things & found).sum(), either + (things | found).sum()
-    assert both / either > 0.6  # all of the picture: 0.1
-
-
-def test_a_picture_of_one_colour_has_no_foreground():
-    assert not foreground(np.full((48, 48, 3), 90, np.uint8)).any()
 
 
 def test_only_what_the_sentences_name_is_found(teacher, tmp_path):

@@ -13,8 +13,9 @@ from core.checkpoints import fetch, read_tensors, resolve
 from core.segmentation.lseg_model import from_tensors
 from core.train import lseg
 from core.train.augment import normalise
-from core.train.lseg import LsegLesson, LsegRecipe, separate, square
+from core.train.lseg import LsegLesson, LsegRecipe
 from core.train.lseg_data import NAMES, cut, cut_labels, pixel_names, random_crops, relight, toybox_scenes
+from core.train.regions import spoken_for
 from core.train.run import Run
 from core.world.picture import picture
 from core.world.scene import BASE, NOVEL
@@ -29,7 +30,6 @@ TINY = LsegRecipe(
     channels=(4, 4, 4, 4),
     features=4,
     steps=4,
-    first_region_step=0,
     least_region=2,
     autocast_dtype=None,
 )
@@ -106,21 +106,6 @@ def test_light_changes_stay_within_what_a_picture_can_be():
     assert 0 <= images.min() <= images.max() <= 1
 
 
-def test_regions_are_the_largest_connected_ones():
-    mask = np.zeros((2, 6, 6), bool)
-    mask[0, 0, :2] = mask[0, 3:5, 3:6] = True
-    mask[1, 5, 5] = True
-    found = separate(mask, least=2)
-    assert [(index, int(region.sum())) for index, region in found] == [(0, 6), (0, 2)]
-
-
-def test_the_square_around_a_region_is_centred_on_it(monkeypatch):
-    monkeypatch.setattr(lseg, "MARGIN", 1.0)
-    mask = np.zeros((8, 8), bool)
-    mask[0:2, 4:8] = True
-    assert square(mask).tolist() == [[0.5, 0, 0.5], [0, 0.5, -0.75]]
-
-
 def test_the_label_list_always_ends_with_other_and_every_pixel_is_on_it():
     truth = torch.arange(len(NAMES)).reshape(1, 3, -1)
     lengths = set()
@@ -179,32 +164,65 @@ def test_kernels_of_an_ablation_do_not_move_the_network(cache):
     assert first.abs().sum() > 0
 
 
-def test_regions_are_drawn_to_what_clip_says_of_them(cache, monkeypatch):
+def test_regions_are_drawn_to_what_clip_says_of_them(cache):
     trained = lesson(cache)
     features = torch.nn.functional.normalize(torch.randn(2, 128, 16, 16), dim=1).requires_grad_()
-    mask = np.zeros((2, 16, 16), bool)
-    mask[0, 2:6, 2:6] = True
-    monkeypatch.setattr(lseg, "separate", lambda *_: [(0, mask[0])])
-    plain = torch.from_numpy(trained.scenes.plain[:2])
+    places = torch.full((2, 16, 16), lseg.NO_REGION)
+    places[0, 2:6, 2:6] = 0
+    places[1, 0, 0] = 1  # smaller than a region may be
     for each in (0, 1):
         features.grad = None
-        trained._region_losses(features, plain, WHOLE.expand(2, -1, -1))[each].backward()
-        assert torch.equal(features.grad.abs().sum(1) > 0, torch.from_numpy(mask))
-    monkeypatch.setattr(lseg, "separate", lambda *_: [])
-    assert trained._region_losses(features, plain, WHOLE.expand(2, -1, -1)) == (0, 0)
+        trained._region_losses(features, places, trained.words)[each].backward()
+        assert torch.equal(features.grad.abs().sum(1) > 0, places == 0)
+    assert trained._region_losses(features, torch.full_like(places, lseg.NO_REGION), trained.words) == (0, 0)
 
 
-def test_a_region_that_says_what_clip_says_has_nothing_to_learn(cache, monkeypatch):
+def test_a_region_that_says_what_clip_says_has_nothing_to_learn(cache):
     trained = lesson(cache)
-    mask = np.zeros((16, 16), bool)
-    mask[2:6, 2:6] = True
-    monkeypatch.setattr(lseg, "separate", lambda *_: [(0, mask)])
-    plain = torch.from_numpy(trained.scenes.plain[:2])
-    said = trained._spoken_for([(0, mask)], plain, WHOLE.expand(2, -1, -1)) - trained.pictures_mean
-    taught = torch.nn.functional.normalize(lseg.SHARPNESS * said[0] + trained.words_mean, dim=-1)
-    features = taught[None, :, None, None].expand(2, -1, 16, 16)
-    losses = trained._region_losses(features, plain, WHOLE.expand(2, -1, -1))
+    places = torch.full((2, 16, 16), lseg.NO_REGION)
+    places[1, 2:6, 2:6] = 1
+    features = trained.taught[1][None, :, None, None].expand(2, -1, 16, 16)
+    losses = trained._region_losses(features, places, torch.cat([trained.words, trained.taught]))
     assert [float(loss) for loss in losses] == pytest.approx([0, 0], abs=1e-5)
+
+
+def test_every_proposed_region_has_the_unit_vector_that_clip_gives_its_square(cache):
+    trained = lesson(cache)
+    numbers = np.unique(trained.places[trained.places != lseg.NO_REGION])
+    assert numbers.tolist() == list(range(len(trained.taught)))
+    owner = int((trained.places == 0).any((1, 2)).argmax())
+    plain = torch.from_numpy(trained.scenes.plain[[owner]])
+    said = spoken_for(trained.clip, [(0, trained.places[owner] == 0)], plain)[0] - trained.pictures_mean
+    wanted = torch.nn.functional.normalize(lseg.SHARPNESS * said + trained.words_mean, dim=-1)
+    assert torch.allclose(trained.taught[0], wanted, atol=1e-5)
+
+
+def test_regions_are_proposed_once(cache, monkeypatch):
+    first = lesson(cache)
+    monkeypatch.setattr(lseg, "foreground", lambda _: pytest.fail("proposed again"))
+    assert torch.equal(lesson(cache).taught, first.taught)
+
+
+def test_an_annotated_pixel_is_least_far_where_it_is_its_own_word(cache):
+    trained = lesson(cache)
+    truth = torch.tensor([[[2, len(NAMES)], [len(NAMES), 2]]])
+    own = trained.words[truth].permute(0, 3, 1, 2)
+    assert float(trained._word_distance(own, truth)) == pytest.approx(0, abs=1e-5)
+    assert float(trained._word_distance(own.flip(3), truth)) > 0.1
+
+
+def test_only_pixels_of_no_thing_are_kept_from_what_regions_are(cache):
+    trained = lesson(cache)
+    features = torch.nn.functional.normalize(torch.randn(1, 128, 4, 4), dim=1).requires_grad_()
+    truth = torch.zeros(1, 4, 4, dtype=torch.long)
+    truth[0, 1] = len(NAMES)
+    trained._nothing_loss(features, truth, trained.taught).backward()
+    assert torch.equal(features.grad.abs().sum(1) > 0, truth == len(NAMES))
+    other = trained.words[-1][None, :, None, None].expand(1, -1, 4, 4)
+    thing = trained.taught[0][None, :, None, None].expand(1, -1, 4, 4)
+    least, most = (float(trained._nothing_loss(each, truth, trained.taught)) for each in (other, thing))
+    assert least < most
+    assert float(trained._nothing_loss(other, torch.zeros_like(truth), trained.taught)) == 0
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(cache, tmp_path, few):
