@@ -32,7 +32,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "dt_best": ("best score", "最高分数"),
     "dt_ap50": ("AP50", "AP50"),
     "dt_grade": (
-        "{right} of {true} true boxes found, {more} boxes too many. In this picture AP {ap:.2f}, AP50 {ap50:.2f}.",
+        "True boxes found: {right} of {true}; boxes that fit none of them: {more}. AP {ap:.2f}, AP50 {ap50:.2f}.",
         "{true} 个真实方框找到 {right} 个，多出 {more} 个。本图 AP {ap:.2f}，AP50 {ap50:.2f}。",
     ),
     "dt_none_there": (

@@ -13,10 +13,11 @@ text tower. Different from it:
 - Novel words: with masks alone the pixels of a thing that was never annotated go to the nearest base word. So there
   are pictures without any annotation, in which pixels alone propose regions (regions.py); each is cut out, shown to
   the frozen CLIP, and its pixels are drawn to that vector (the idea of ViLD, Gu et al. 2022, Sec. 3.3). CLIP's vectors
-  of pictures lie apart from those of words, so the step between the two, measured on base things, is added first. No
-  novel word or mask is ever read.
+  of pictures lie apart from those of words, so the step between the two, measured on base things, is added first. A
+  region that lies as near to a base word then as that word's own things do is drawn to the word itself. No novel word
+  or mask is ever read.
 - Cross entropy leaves open where a pixel lies among words that are not on the list: an annotated pixel is drawn to its
-  own word besides, and what is no thing away from the regions' vectors, some of which are novel things'.
+  own word besides, and told from regions that CLIP does not take for it, some of which are novel things.
 
 Legend: B pictures, M without annotation, S side of a crop, h places along a side of the map, H W those of a picture,
 N words, D embedding size, R regions.
@@ -66,7 +67,8 @@ SIDE_WEIGHT = 0.5  # of the loss on the scores before the blocks
 WATCHED_SEED, WATCHED = 5_300_000, 80  # of the pictures that a run is watched on
 SHARPNESS = 1.5  # how far a region's vector goes from the mean, in its own distances: parts the words better
 COMPARED = 48  # regions of other pictures that a step compares with
-BRIDGED = 240  # annotated pictures that the step from pictures to words is measured on
+BRIDGED = 600  # annotated pictures that the step from pictures to words is measured on
+UNLIKE = 0.2  # of a word's own things are less like it than what is taken for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +94,7 @@ class LsegRecipe:
     warmup: float = 0.04  # share of the run
     least_region: int = 20  # places of the map
     word_weight: float = 1.0  # of how far an annotated pixel is from its own word
-    nothing_weight: float = 0.5  # of telling pixels of no thing from all regions
+    apart_weight: float = 1.0  # of telling it from regions that are something else
     region_weight: float = 2.0
     contrast_weight: float = 1.5  # of how regions compare with one another
     autocast_dtype: str | None = "bfloat16"  # of the image tower: half the time
@@ -112,8 +114,9 @@ class LsegLesson:
         vit, vit_path = _embedded(recipe.vit)
         self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, vit_path)}
         self.words = self.clip.encode_texts([*NAMES, OTHER])  # (N, D), bare words as in the paper
-        self.pictures_mean, self.words_mean = self._means()
-        self.places, self.taught = self._taught(cache)
+        self._bridge()
+        self.places, spoken = self._spoken(cache)
+        self.taught, self.alike = self._taught(spoken)
         torch.manual_seed(recipe.seed)
         network = _network(recipe, vit.model.visual, checkpoints.read_tensors(clip_path))
         self.model = network.to(memory_format=torch.channels_last)
@@ -151,13 +154,13 @@ class LsegLesson:
             [recipe.batch_annotated, recipe.batch_plain]
         )
         chosen, target = _label_list(truth, rng)
-        beside = self.taught[rng.integers(len(self.taught), size=COMPARED)]
+        others = torch.from_numpy(rng.integers(len(self.taught), size=COMPARED))
         places = cut_labels(torch.from_numpy(self.places[plain]), plain_theta, recipe.crop)
-        distance, contrast = self._region_losses(without, places, torch.cat([self.words, beside]))
+        distance, contrast = self._region_losses(without, places, torch.cat([self.words, self.taught[others]]))
         return (
             self._pixel_loss(annotated, self.words[chosen], target, step)
             + recipe.word_weight * self._word_distance(annotated, truth)
-            + recipe.nothing_weight * self._nothing_loss(annotated, truth, beside)
+            + recipe.apart_weight * self._apart_loss(annotated, truth, others)
             + recipe.region_weight * distance
             + recipe.contrast_weight * contrast
         )
@@ -214,18 +217,26 @@ class LsegLesson:
 
     def _word_distance(self, features: Float[Tensor, "B D h h"], truth: Int[Tensor, "B h h"]) -> Float[Tensor, ""]:
         """Return one minus the cosine of a pixel with its own word, which keeps words away that no mask speaks of."""
-        weights = torch.ones(len(self.words))
-        weights[-1] = OTHER_WEIGHT
-        weights = weights[truth]
         cosines = torch.einsum("bdhw,bhwd->bhw", features, self.words[truth])
-        return (weights * (1 - cosines)).sum() / weights.sum()
+        return self._weighted(1 - cosines, truth)
 
-    def _nothing_loss(
-        self, features: Float[Tensor, "B D h h"], truth: Int[Tensor, "B h h"], beside: Float[Tensor, "R D"]
+    def _apart_loss(
+        self, features: Float[Tensor, "B D h h"], truth: Int[Tensor, "B h h"], others: Int[Tensor, " R"]
     ) -> Float[Tensor, ""]:
-        """Return the cross entropy of pixels of no thing with 'other', against what CLIP says of regions."""
-        logits = products(features, torch.cat([self.words[-1:], beside]))
-        return -logits.log_softmax(1)[:, 0][truth == len(NAMES)].sum() / (truth == len(NAMES)).sum().clamp(min=1)
+        """Return the cross entropy with all words and these regions of plain pictures on the list.
+
+        A region that CLIP takes for the pixel's own word is not on it.
+        """
+        logits = products(features, torch.cat([self.words, self.taught[others]]))
+        same = F.one_hot(self.alike[others], len(self.words) + 1)[:, :-1].bool()  # (R, N); the last: like no word
+        masked = torch.cat([torch.zeros(len(self.words), len(self.words), dtype=torch.bool), same])[:, truth]
+        losses = F.cross_entropy(logits.masked_fill(masked.transpose(0, 1), -torch.inf), truth, reduction="none")
+        return self._weighted(losses, truth)
+
+    def _weighted(self, losses: Float[Tensor, "B h h"], truth: Int[Tensor, "B h h"]) -> Float[Tensor, ""]:
+        """Return the mean over pixels, of which those of no thing count less."""
+        weights = torch.where(truth == len(NAMES), OTHER_WEIGHT, 1.0)
+        return (weights * losses).sum() / weights.sum()
 
     def _region_losses(
         self, features: Float[Tensor, "B D h h"], places: Int[Tensor, "B h h"], beside: Float[Tensor, "N D"]
@@ -250,8 +261,8 @@ class LsegLesson:
             return features.sum() * 0, features.sum() * 0
         return torch.stack(distances).mean(), torch.stack(divergences).mean()
 
-    def _taught(self, cache: Path) -> tuple[Int[np.ndarray, "M H W"], Float[Tensor, "R D"]]:
-        """Propose regions of the plain pictures: return the number of each pixel's, and where each is drawn to.
+    def _spoken(self, cache: Path) -> tuple[Int[np.ndarray, "M H W"], Float[Tensor, "R D"]]:
+        """Propose regions of the plain pictures: return the number of each pixel's, and what CLIP says of each.
 
         What takes minutes is found once and kept in `cache`.
         """
@@ -272,14 +283,35 @@ class LsegLesson:
             np.savez_compressed(part, numbers=numbers, spoken=spoken.numpy())
             part.replace(path)
         with np.load(path) as stored:
-            numbers, spoken = stored["numbers"], torch.from_numpy(stored["spoken"])
-        return numbers, F.normalize(SHARPNESS * (spoken - self.pictures_mean) + self.words_mean, dim=-1)
+            return stored["numbers"], torch.from_numpy(stored["spoken"])
 
-    def _means(self) -> tuple[Float[Tensor, " D"], Float[Tensor, " D"]]:
-        """Return the mean of CLIP's vectors for pictures of base things, and for their words."""
-        things = self.scenes.labels[:BRIDGED] < len(NAMES)
-        spoken = spoken_for(self.clip, separate(things, LEAST_PIXELS), torch.from_numpy(self.scenes.pictures[:BRIDGED]))
-        return spoken.mean(0), self.words[:-1].mean(0)
+    def _bridge(self) -> None:
+        """Measure on annotated pictures how what CLIP says of base things lies to their words.
+
+        That is the mean of both, and from which cosine with its word on most of a word's own things are.
+        """
+        labels, kinds, regions = self.scenes.labels[:BRIDGED], [], []
+        for name in range(len(NAMES)):
+            found = separate(labels == name, LEAST_PIXELS)
+            kinds += [name] * len(found)
+            regions += found
+        spoken = spoken_for(self.clip, regions, torch.from_numpy(self.scenes.pictures[:BRIDGED]))
+        self.pictures_mean, self.words_mean = spoken.mean(0), self.words[:-1].mean(0)
+        cosines, names = self._moved(spoken) @ self.words[:-1].T, torch.tensor(kinds)
+        own = [cosines[names == name, name] for name in range(len(NAMES))]
+        self.least_alike = torch.stack([torch.quantile(each, UNLIKE) if len(each) else torch.ones(()) for each in own])
+
+    def _moved(self, spoken: Float[Tensor, "R D"]) -> Float[Tensor, "R D"]:
+        """Return what CLIP says of regions, moved to where words are."""
+        return F.normalize(SHARPNESS * (spoken - self.pictures_mean) + self.words_mean, dim=-1)
+
+    def _taught(self, spoken: Float[Tensor, "R D"]) -> tuple[Float[Tensor, "R D"], Int[Tensor, " R"]]:
+        """Return where each region is drawn to, and the base word that it is like, or the number of words."""
+        moved = self._moved(spoken)
+        over = moved @ self.words[:-1].T - self.least_alike
+        best, word = over.max(1)
+        alike = torch.where(best >= 0, word, len(self.words))
+        return torch.where(best[:, None] >= 0, self.words[word], moved), alike
 
 
 def _foregrounds(pictures: UInt8[np.ndarray, "B H W 3"]) -> Bool[np.ndarray, "B H W"]:

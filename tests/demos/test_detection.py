@@ -177,7 +177,7 @@ def test_right_boxes_are_counted_once(noise, scene):
     perfect = _with_boxes(kept, boxes)
     assert show.precisions(perfect, Look())["ap50"] == pytest.approx(1.0)
     said = show.said(perfect, Look(least=0.1), "en")
-    assert "1 of 1 true boxes found, 1 boxes too many" in said  # the second ball goes by its overlap
+    assert "True boxes found: 1 of 1; boxes that fit none of them: 1." in said  # the second ball goes by its overlap
 
 
 def _with_boxes(kept, boxes):

@@ -192,15 +192,27 @@ def test_every_proposed_region_has_the_unit_vector_that_clip_gives_its_square(ca
     assert numbers.tolist() == list(range(len(trained.taught)))
     owner = int((trained.places == 0).any((1, 2)).argmax())
     plain = torch.from_numpy(trained.scenes.plain[[owner]])
-    said = spoken_for(trained.clip, [(0, trained.places[owner] == 0)], plain)[0] - trained.pictures_mean
-    wanted = torch.nn.functional.normalize(lseg.SHARPNESS * said + trained.words_mean, dim=-1)
-    assert torch.allclose(trained.taught[0], wanted, atol=1e-5)
+    said = spoken_for(trained.clip, [(0, trained.places[owner] == 0)], plain)
+    assert torch.allclose(trained._spoken(cache)[1][:1], said, atol=1e-5)
+    assert torch.allclose(trained.taught.norm(dim=1), torch.ones(len(numbers)), atol=1e-5)
 
 
 def test_regions_are_proposed_once(cache, monkeypatch):
     first = lesson(cache)
     monkeypatch.setattr(lseg, "foreground", lambda _: pytest.fail("proposed again"))
     assert torch.equal(lesson(cache).taught, first.taught)
+
+
+def test_a_region_is_taken_for_a_base_word_where_clip_is_as_sure_as_of_that_word_s_own_things(cache, monkeypatch):
+    trained = lesson(cache)
+    monkeypatch.setattr(trained, "least_alike", torch.full((len(NAMES),), 0.9))
+    monkeypatch.setattr(trained, "_moved", lambda spoken: spoken)
+    between = torch.nn.functional.normalize(trained.words[2] + trained.words[3], dim=0)
+    nearly = torch.nn.functional.normalize(trained.words[3] + 0.1 * trained.words[2], dim=0)
+    taught, alike = trained._taught(torch.stack([between, nearly]))
+    assert alike.tolist() == [len(trained.words), 3]
+    assert torch.equal(taught[0], between)
+    assert torch.equal(taught[1], trained.words[3])
 
 
 def test_an_annotated_pixel_is_least_far_where_it_is_its_own_word(cache):
@@ -211,18 +223,20 @@ def test_an_annotated_pixel_is_least_far_where_it_is_its_own_word(cache):
     assert float(trained._word_distance(own.flip(3), truth)) > 0.1
 
 
-def test_only_pixels_of_no_thing_are_kept_from_what_regions_are(cache):
+def test_a_pixel_is_kept_from_regions_but_not_from_those_of_its_own_word(cache):
     trained = lesson(cache)
-    features = torch.nn.functional.normalize(torch.randn(1, 128, 4, 4), dim=1).requires_grad_()
-    truth = torch.zeros(1, 4, 4, dtype=torch.long)
-    truth[0, 1] = len(NAMES)
-    trained._nothing_loss(features, truth, trained.taught).backward()
-    assert torch.equal(features.grad.abs().sum(1) > 0, truth == len(NAMES))
-    other = trained.words[-1][None, :, None, None].expand(1, -1, 4, 4)
-    thing = trained.taught[0][None, :, None, None].expand(1, -1, 4, 4)
-    least, most = (float(trained._nothing_loss(each, truth, trained.taught)) for each in (other, thing))
-    assert least < most
-    assert float(trained._nothing_loss(other, torch.zeros_like(truth), trained.taught)) == 0
+    trained.taught = trained.words[[3, 4]]
+    trained.alike = torch.tensor([3, len(trained.words)])  # CLIP takes the first for NAMES[3], the other for no word
+    truth = torch.full((1, 4, 4), 3)
+
+    def loss(word: int, others: list[int]) -> float:
+        features = trained.words[word][None, :, None, None].expand(1, -1, 4, 4)
+        return float(trained._apart_loss(features, truth, torch.tensor(others)))
+
+    assert loss(3, [0]) < loss(3, [1])  # the first is not on the list
+    assert loss(3, [1]) < loss(4, [1])
+    truth = torch.full((1, 4, 4), len(NAMES))
+    assert loss(-1, [0]) < loss(-1, [0, 0])  # to what is no thing every region is something else
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(cache, tmp_path, few):
