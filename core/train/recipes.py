@@ -164,7 +164,7 @@ RECIPES: dict[str, Any] = {
         crop=160,
         batch_annotated=7,
         batch_plain=6,
-        steps=9_600,
+        steps=11_000,
         learning_rate=6e-4,
         least_region=40,
     ),
