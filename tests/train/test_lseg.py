@@ -260,6 +260,24 @@ def test_a_finished_run_leaves_a_file_that_stands_alone(cache, tmp_path, few):
     assert len(network.regularisers) == 7
 
 
+def test_what_is_exported_calls_fewer_pixels_a_thing_where_outlines_are_too_wide(cache, monkeypatch):
+    trained = lesson(cache)
+    labels = np.full_like(trained.scenes.labels, len(NAMES))
+    labels[:, 20:44, 20:44] = 3
+    monkeypatch.setattr(trained, "scenes", dataclasses.replace(trained.scenes, labels=labels))
+    wide = torch.full((1, 1, 32, 32), 0.1)
+    wide[..., 4:-4, 4:-4], wide[..., 10:-10, 10:-10] = 0.53, 0.9  # of NAMES[3], the rest of 'other'
+    vectors = wide * trained.words[3][:, None, None] + (1 - wide) * trained.words[-1][:, None, None]
+    head = trained.model.scratch.head1
+    monkeypatch.setattr(head, "forward", lambda maps: vectors.expand(len(maps), -1, -1, -1))
+    before = head.bias.clone()
+    moved = trained.exported().scratch.head1.bias - before
+    assert trained.shift > 0
+    assert torch.allclose(moved, trained.shift * vectors.norm(dim=1).mean() * trained.words[-1], atol=1e-5)
+    assert torch.equal(head.bias, before)  # a run may go on
+    assert trained.facts()["shift"] == trained.shift
+
+
 def test_data_are_refused(tmp_path):
     with pytest.raises(ValueError, match="leave --data out"):
         LsegLesson(TINY, tmp_path, "cifar10")
