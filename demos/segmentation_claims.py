@@ -59,12 +59,15 @@ def blocks(models: Models, seed: int, size: int, language: str) -> Table:
         for name, regulariser in model.regularisers.items():
             found = model.segment(view.rgb, words, replace(model.defaults, regulariser=regulariser)).label_map()
             counts[name].add(found.ids, _truth(view))
-    rows = []
+    rows, annotated = [], {}
     for name, count in sorted(counts.items(), key=lambda item: (item[0] != NO_BLOCKS, item[0])):
         seen, novel = (count.mean_iou([CATEGORIES.index(word) for word in group]) for group in (BASE, NOVEL))
+        annotated[name] = seen
         rows.append((name, number(seen), number(novel), f"{count.accuracy():.1%}"))
+    none = annotated.pop(NO_BLOCKS)
+    gain = max(annotated.values(), default=none) - none
     headings = tuple(say(language, key) for key in ("sg_blocks_head", "sg_seen", "sg_novel", "sg_right_pixels"))
-    return Table(headings=headings, rows=rows, said=say(language, "sg_said_blocks", scenes=size))
+    return Table(headings=headings, rows=rows, said=say(language, "sg_said_blocks", scenes=size, gain=gain))
 
 
 def omitted(models: Models, seed: int, size: int, language: str) -> Table:

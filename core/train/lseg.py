@@ -20,8 +20,7 @@ text tower. Different from it:
   own word besides, and told from regions that CLIP does not take for it, some of which are novel things.
 - What is exported has its vectors moved a little along 'other', to where outlines fit best on annotated pictures.
 
-Legend: B pictures, M without annotation, S side of a crop, h places along a side of the map, H W those of a picture,
-N words, D embedding size, R regions.
+Legend: B pictures, S side of a crop, h places along a side of the map, N words, D embedding size, R regions.
 """
 
 import copy
@@ -35,20 +34,20 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int
 from open_clip.transformer import VisionTransformer
 from torch import Tensor
 
 from core import checkpoints
 from core.backbones.clip import ClipBackbone, open_clip_backbone
-from core.backbones.dpt import DptSize, Vit, quarters
+from core.backbones.dpt import DptSize, quarters
 from core.checkpoints import WEIGHTS_FILE
 from core.device import choose
 from core.metrics.segmentation import Confusion
 from core.segmentation.lseg_model import LOGIT_SCALE, LsegNetwork, Regulariser, products, text_tower
-from core.train.augment import MEAN, STD
-from core.train.lseg_data import CHUNK, NAMES, cut, cut_labels, in_pieces, random_crops, relight, toybox_scenes
-from core.train.regions import LEAST_PIXELS, foreground, separate, spoken_for
+from core.train.lseg_data import NAMES, cut, cut_labels, random_crops, relight, toybox_scenes
+from core.train.lseg_regions import NO_REGION, RegionTeacher
+from core.train.lseg_start import folded_vit
 from core.train.run import adam_w
 from core.train.starting import go_on_from
 from core.world.picture import picture
@@ -56,8 +55,6 @@ from core.world.scene import BASE, NOVEL
 from core.world.shapes import CATEGORIES
 
 log = logging.getLogger(__name__)
-VERSION = 1  # raise it when what is proposed changes, so that kept regions are found again
-NO_REGION = -1
 OTHER = "other"  # the released app's word for what is none of the others
 OWN_BLOCKS = Regulariser(kind="bottleneck", blocks=2)
 ABLATION = tuple(
@@ -67,12 +64,9 @@ ABLATION = tuple(
 OTHER_WEIGHT = 2.0  # of a pixel of no thing: with less, outlines come out wider than IoU likes, on base things too
 SIDE_WEIGHT = 0.5  # of the loss on the scores before the blocks
 WATCHED_SEED, WATCHED = 5_300_000, 80  # of the pictures that a run is watched on
-SHARPNESS = 1.5  # how far a region's vector goes from the mean, in its own distances: parts the words better
 SHIFTS = tuple(round(0.01 * step, 2) for step in range(11))  # of vectors towards 'other', in their own mean length
 CALIBRATED = 120  # annotated pictures that the shift is chosen on
 COMPARED = 48  # regions of other pictures that a step compares with
-BRIDGED = 600  # annotated pictures that the step from pictures to words is measured on
-UNLIKE = 0.2  # of a word's own things are less like it than what is taken for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +112,8 @@ class LsegLesson:
         vit, vit_path = _embedded(recipe.vit)
         self.hashes = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in (clip_path, vit_path)}
         self.words = self.clip.encode_texts([*NAMES, OTHER])  # (N, D), bare words as in the paper
-        self._bridge()
         self.shift = 0.0
-        self.places, spoken = self._spoken(cache)
-        self.taught, self.alike = self._taught(spoken)
+        self.teacher = RegionTeacher(self.clip, self.words, self.scenes, self.hashes, cache)
         torch.manual_seed(recipe.seed)
         network = _network(recipe, vit.model.visual, checkpoints.read_tensors(clip_path))
         self.model = network.to(memory_format=torch.channels_last)
@@ -159,9 +151,9 @@ class LsegLesson:
             [recipe.batch_annotated, recipe.batch_plain]
         )
         chosen, target = _label_list(truth, rng)
-        others = torch.from_numpy(rng.integers(len(self.taught), size=COMPARED))
-        places = cut_labels(torch.from_numpy(self.places[plain]), plain_theta, recipe.crop)
-        distance, contrast = self._region_losses(without, places, torch.cat([self.words, self.taught[others]]))
+        others = torch.from_numpy(rng.integers(len(self.teacher.taught), size=COMPARED))
+        places = cut_labels(torch.from_numpy(self.teacher.places[plain]), plain_theta, recipe.crop)
+        distance, contrast = self._region_losses(without, places, torch.cat([self.words, self.teacher.taught[others]]))
         return (
             self._pixel_loss(annotated, self.words[chosen], target, step)
             + recipe.word_weight * self._word_distance(annotated, truth)
@@ -256,8 +248,10 @@ class LsegLesson:
 
         A region that CLIP takes for the pixel's own word is not on it.
         """
-        logits = products(features, torch.cat([self.words, self.taught[others]]))
-        same = F.one_hot(self.alike[others], len(self.words) + 1)[:, :-1].bool()  # (R, N); the last: like no word
+        logits = products(features, torch.cat([self.words, self.teacher.taught[others]]))
+        same = F.one_hot(self.teacher.alike[others], len(self.words) + 1)[
+            :, :-1
+        ].bool()  # (R, N); the last: like no word
         masked = torch.cat([torch.zeros(len(self.words), len(self.words), dtype=torch.bool), same])[:, truth]
         weights = _weights(logits.shape[1], len(NAMES))
         return F.cross_entropy(logits.masked_fill(masked.transpose(0, 1), -torch.inf), truth, weights)
@@ -275,7 +269,7 @@ class LsegLesson:
         for index, region in enumerate(places):
             numbers, sizes = region[region != NO_REGION].unique(return_counts=True)
             for number in numbers[sizes >= self.recipe.least_region]:
-                taught = self.taught[number]
+                taught = self.teacher.taught[number]
                 pixels = features[index][:, region == number].T  # (pixels, D)
                 distances.append((1 - pixels @ taught).mean())
                 compared = (LOGIT_SCALE * pixels @ beside.T).log_softmax(-1)
@@ -285,114 +279,11 @@ class LsegLesson:
             return features.sum() * 0, features.sum() * 0
         return torch.stack(distances).mean(), torch.stack(divergences).mean()
 
-    def _spoken(self, cache: Path) -> tuple[Int[np.ndarray, "M H W"], Float[Tensor, "R D"]]:
-        """Propose regions of the plain pictures: return the number of each pixel's, and what CLIP says of each.
-
-        What takes minutes is found once and kept in `cache`.
-        """
-        plain = self.scenes.plain
-        digest = hashlib.sha256(repr((VERSION, plain.shape, self.hashes)).encode() + plain[::97].tobytes())
-        path = cache / f"lseg-regions-{digest.hexdigest()[:12]}.npz"
-        if not path.exists():
-            log.info("proposing regions of %d pictures", len(plain))
-            pieces = [plain[start : start + CHUNK] for start in range(0, len(plain), CHUNK)]
-            inside = np.concatenate(in_pieces(_foregrounds, pieces))
-            regions = separate(inside, LEAST_PIXELS)
-            numbers = np.full(inside.shape, NO_REGION, np.int32)
-            for number, (index, mask) in enumerate(regions):
-                numbers[index][mask] = number
-            pieces = [regions[start : start + CHUNK] for start in range(0, len(regions), CHUNK)]
-            spoken = torch.cat([spoken_for(self.clip, piece, torch.from_numpy(plain)) for piece in pieces])
-            part = path.with_suffix(".part.npz")
-            np.savez_compressed(part, numbers=numbers, spoken=spoken.numpy())
-            part.replace(path)
-        with np.load(path) as stored:
-            return stored["numbers"], torch.from_numpy(stored["spoken"])
-
-    def _bridge(self) -> None:
-        """Measure on annotated pictures how what CLIP says of base things lies to their words.
-
-        That is the mean of both, and from which cosine with its word on most of a word's own things are.
-        """
-        labels, kinds, regions = self.scenes.labels[:BRIDGED], [], []
-        for name in range(len(NAMES)):
-            found = separate(labels == name, LEAST_PIXELS)
-            kinds += [name] * len(found)
-            regions += found
-        spoken = spoken_for(self.clip, regions, torch.from_numpy(self.scenes.pictures[:BRIDGED]))
-        self.pictures_mean, self.words_mean = spoken.mean(0), self.words[:-1].mean(0)
-        cosines, names = self._moved(spoken) @ self.words[:-1].T, torch.tensor(kinds)
-        own = [cosines[names == name, name] for name in range(len(NAMES))]
-        self.least_alike = torch.stack([torch.quantile(each, UNLIKE) if len(each) else torch.ones(()) for each in own])
-
-    def _moved(self, spoken: Float[Tensor, "R D"]) -> Float[Tensor, "R D"]:
-        """Return what CLIP says of regions, moved to where words are."""
-        return F.normalize(SHARPNESS * (spoken - self.pictures_mean) + self.words_mean, dim=-1)
-
-    def _taught(self, spoken: Float[Tensor, "R D"]) -> tuple[Float[Tensor, "R D"], Int[Tensor, " R"]]:
-        """Return where each region is drawn to, and the base word that it is like, or the number of words."""
-        moved = self._moved(spoken)
-        over = moved @ self.words[:-1].T - self.least_alike
-        best, word = over.max(1)
-        alike = torch.where(best >= 0, word, len(self.words))
-        return torch.where(best[:, None] >= 0, self.words[word], moved), alike
-
 
 def _weights(count: int, other: int) -> Float[Tensor, " N"]:
     weights = torch.ones(count)
     weights[other] = OTHER_WEIGHT
     return weights
-
-
-def _foregrounds(pictures: UInt8[np.ndarray, "B H W 3"]) -> Bool[np.ndarray, "B H W"]:
-    return np.stack([foreground(each) for each in pictures])
-
-
-@torch.no_grad()
-def folded_vit(
-    visual: VisionTransformer, vit: Vit, samples: Float[Tensor, "B 3 _ _"], side: int
-) -> Mapping[str, Tensor]:
-    """Return CLIP's ViT as LSeg's: colours centred on 0.5, the first normalisation folded into patches and positions.
-
-    A normalisation divides each token by its own deviation; the folded one divides by the mean over `samples`.
-    """
-    weight, std, mean = visual.conv1.weight, torch.tensor(STD)[:, None, None], torch.tensor(MEAN)[:, None, None]
-    kernel = weight * 0.5 / std
-    bias = (weight * ((0.5 - mean) / std)).sum((1, 2, 3))
-    table = visual.positional_embedding
-    grid_side = round((len(table) - 1) ** 0.5)
-    grid = table[1:].T.unflatten(1, (grid_side, grid_side))[None]
-    places = F.interpolate(grid, size=(vit.size.grid, vit.size.grid), mode="bilinear")[0].flatten(1).T
-    images = F.interpolate(samples, size=(side, side), mode="bilinear")
-    tokens = F.conv2d(2 * images - 1, kernel, bias, stride=vit.size.patch).flatten(2).transpose(1, 2) + places
-    norm = visual.ln_pre
-    gain = norm.weight / tokens.std(-1, correction=0).mean()
-    first = norm(visual.class_embedding + table[0])
-    found = {
-        "cls_token": first[None, None],
-        "pos_embed": torch.cat([torch.zeros_like(first)[None], _centred(places) * gain + norm.bias])[None],
-        "patch_embed.proj.weight": _centred(kernel.flatten(1).T).T.unflatten(1, kernel.shape[1:])
-        * gain[:, None, None, None],
-        "patch_embed.proj.bias": _centred(bias) * gain,
-    }
-    for number, block in enumerate(visual.transformer.resblocks):
-        parts = {
-            "norm1": block.ln_1,
-            "norm2": block.ln_2,
-            "attn.proj": block.attn.out_proj,
-            "mlp.fc1": block.mlp.c_fc,
-            "mlp.fc2": block.mlp.c_proj,
-        }
-        found |= {f"blocks.{number}.{name}.weight": part.weight for name, part in parts.items()}
-        found |= {f"blocks.{number}.{name}.bias": part.bias for name, part in parts.items()}
-        found[f"blocks.{number}.attn.qkv.weight"] = block.attn.in_proj_weight
-        found[f"blocks.{number}.attn.qkv.bias"] = block.attn.in_proj_bias
-    return found
-
-
-def _centred(x: Tensor) -> Tensor:
-    """Take the mean over the last side away, as a normalisation does first."""
-    return x - x.mean(-1, keepdim=True)
 
 
 def _label_list(truth: Int[Tensor, "B _ _"], rng: np.random.Generator) -> tuple[Int[Tensor, " N"], Tensor]:

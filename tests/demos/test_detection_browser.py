@@ -25,7 +25,7 @@ def test_one_click_answers_and_words_light_up_their_boxes(visit):
     box = picture.bounding_box()
     assert box["y"] + box["height"] < 768
     expect(page.locator("#dt-truth .boxes svg")).to_be_visible()
-    expect(page.locator("#dt-said")).to_contain_text("true boxes found")
+    expect(page.locator("#dt-said")).to_contain_text("True boxes found")
     words = [name for name in page.locator("#dt-view .w").all() if "none" not in name.get_attribute("class")]
     assert len(words) > 1
     words[0].hover()

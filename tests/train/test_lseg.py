@@ -11,10 +11,11 @@ from torch.nn.functional import cosine_similarity
 from core.backbones.clip_model import from_tensors as clip_from_tensors
 from core.checkpoints import fetch, read_tensors, resolve
 from core.segmentation.lseg_model import from_tensors
-from core.train import lseg
+from core.train import lseg, lseg_regions
 from core.train.augment import normalise
 from core.train.lseg import LsegLesson, LsegRecipe
 from core.train.lseg_data import NAMES, cut, cut_labels, pixel_names, random_crops, relight, toybox_scenes
+from core.train.lseg_regions import NO_REGION
 from core.train.regions import spoken_for
 from core.train.run import Run
 from core.world.picture import picture
@@ -167,28 +168,28 @@ def test_kernels_of_an_ablation_do_not_move_the_network(cache):
 def test_regions_are_drawn_to_what_clip_says_of_them(cache):
     trained = lesson(cache)
     features = torch.nn.functional.normalize(torch.randn(2, 128, 16, 16), dim=1).requires_grad_()
-    places = torch.full((2, 16, 16), lseg.NO_REGION)
+    places = torch.full((2, 16, 16), NO_REGION)
     places[0, 2:6, 2:6] = 0
     places[1, 0, 0] = 1  # smaller than a region may be
     for each in (0, 1):
         features.grad = None
         trained._region_losses(features, places, trained.words)[each].backward()
         assert torch.equal(features.grad.abs().sum(1) > 0, places == 0)
-    assert trained._region_losses(features, torch.full_like(places, lseg.NO_REGION), trained.words) == (0, 0)
+    assert trained._region_losses(features, torch.full_like(places, NO_REGION), trained.words) == (0, 0)
 
 
 def test_a_region_that_says_what_clip_says_has_nothing_to_learn(cache):
     trained = lesson(cache)
-    places = torch.full((2, 16, 16), lseg.NO_REGION)
+    places = torch.full((2, 16, 16), NO_REGION)
     places[1, 2:6, 2:6] = 1
-    features = trained.taught[1][None, :, None, None].expand(2, -1, 16, 16)
-    losses = trained._region_losses(features, places, torch.cat([trained.words, trained.taught]))
+    features = trained.teacher.taught[1][None, :, None, None].expand(2, -1, 16, 16)
+    losses = trained._region_losses(features, places, torch.cat([trained.words, trained.teacher.taught]))
     assert [float(loss) for loss in losses] == pytest.approx([0, 0], abs=1e-5)
 
 
 def test_every_proposed_region_has_the_unit_vector_that_clip_gives_its_square(cache):
-    trained = lesson(cache)
-    numbers = np.unique(trained.places[trained.places != lseg.NO_REGION])
+    trained = lesson(cache).teacher
+    numbers = np.unique(trained.places[trained.places != NO_REGION])
     assert numbers.tolist() == list(range(len(trained.taught)))
     owner = int((trained.places == 0).any((1, 2)).argmax())
     plain = torch.from_numpy(trained.scenes.plain[[owner]])
@@ -199,12 +200,12 @@ def test_every_proposed_region_has_the_unit_vector_that_clip_gives_its_square(ca
 
 def test_regions_are_proposed_once(cache, monkeypatch):
     first = lesson(cache)
-    monkeypatch.setattr(lseg, "foreground", lambda _: pytest.fail("proposed again"))
-    assert torch.equal(lesson(cache).taught, first.taught)
+    monkeypatch.setattr(lseg_regions, "foreground", lambda _: pytest.fail("proposed again"))
+    assert torch.equal(lesson(cache).teacher.taught, first.teacher.taught)
 
 
 def test_a_region_is_taken_for_a_base_word_where_clip_is_as_sure_as_of_that_word_s_own_things(cache, monkeypatch):
-    trained = lesson(cache)
+    trained = lesson(cache).teacher
     monkeypatch.setattr(trained, "least_alike", torch.full((len(NAMES),), 0.9))
     monkeypatch.setattr(trained, "_moved", lambda spoken: spoken)
     between = torch.nn.functional.normalize(trained.words[2] + trained.words[3], dim=0)
@@ -225,8 +226,8 @@ def test_an_annotated_pixel_is_least_far_where_it_is_its_own_word(cache):
 
 def test_a_pixel_is_kept_from_regions_but_not_from_those_of_its_own_word(cache):
     trained = lesson(cache)
-    trained.taught = trained.words[[3, 4]]
-    trained.alike = torch.tensor([3, len(trained.words)])  # CLIP takes the first for NAMES[3], the other for no word
+    trained.teacher.taught = trained.words[[3, 4]]
+    trained.teacher.alike = torch.tensor([3, len(trained.words)])  # the other is like no word
     truth = torch.full((1, 4, 4), 3)
 
     def loss(word: int, others: list[int]) -> float:
