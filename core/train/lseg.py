@@ -249,10 +249,9 @@ class LsegLesson:
         A region that CLIP takes for the pixel's own word is not on it.
         """
         logits = products(features, torch.cat([self.words, self.teacher.taught[others]]))
-        same = F.one_hot(self.teacher.alike[others], len(self.words) + 1)[
-            :, :-1
-        ].bool()  # (R, N); the last: like no word
-        masked = torch.cat([torch.zeros(len(self.words), len(self.words), dtype=torch.bool), same])[:, truth]
+        count = len(self.words)
+        same = F.one_hot(self.teacher.alike[others], count + 1)[:, :count].bool()  # (R, N)
+        masked = torch.cat([torch.zeros(count, count, dtype=torch.bool), same])[:, truth]
         weights = _weights(logits.shape[1], len(NAMES))
         return F.cross_entropy(logits.masked_fill(masked.transpose(0, 1), -torch.inf), truth, weights)
 
